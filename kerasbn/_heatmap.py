@@ -16,6 +16,7 @@ _ZERO, _NON_FINITE = "black", "red"
 # healthy gradient lies in the middle, and 1e-9 is nothing to float32.
 _LIMITS = (-9.0, 1.0)
 _COLUMNS = 400
+_LABELS = 15  # more of them are not legible on a TensorBoard card
 
 
 def draw(
@@ -42,9 +43,9 @@ def draw(
         interpolation="nearest",
         extent=(-0.5, columns - 0.5, len(labels) - 0.5, -0.5),
     )
-    every = max(1, -(-len(labels) // 30))
-    axes.set_yticks(range(0, len(labels), every), labels[::every], fontsize=7)
-    ticks = np.unique(np.linspace(0, columns - 1, min(columns, 6)).astype(int))
+    every = -(-len(labels) // _LABELS)
+    axes.set_yticks(range(0, len(labels), every), labels[::every], fontsize=8)
+    ticks = np.unique(np.linspace(0, columns - 1, min(columns, 5)).astype(int))
     axes.set_xticks(ticks, [str(steps[tick]) for tick in ticks], fontsize=8)
     axes.set_xlabel("optimizer step")
     axes.set_title(title, fontsize=10)
@@ -72,9 +73,9 @@ def draw(
 
 
 def png(steps, rms, labels, title) -> bytes:
-    """Return the heat map as a PNG, tall enough to read every layer."""
-    height = 1.6 + 0.18 * min(len(labels), 30)
-    figure = Figure(figsize=(8, height), dpi=100, layout="constrained")
+    """Return the heat map as a PNG that reads well on a TensorBoard card."""
+    height = 1.6 + 0.16 * min(len(labels), _LABELS)
+    figure = Figure(figsize=(4.8, height), dpi=140, layout="constrained")
     FigureCanvasAgg(figure)
     draw(figure.add_subplot(), steps, rms, labels, title)
     buffer = io.BytesIO()
