@@ -27,6 +27,7 @@ One run on two CPU cores, on scikit-learn's 1,797 handwritten digits:
 ## Setup
 """
 
+import shutil
 import time
 
 import keras
@@ -73,6 +74,7 @@ networks = {
     },
     "kerasbn": {},  # the defaults of the builder
 }
+shutil.rmtree(LOG_DIR, ignore_errors=True)  # curves of an earlier run would mix
 monitors, table = {}, []
 for name, arguments in networks.items():
     keras.utils.set_random_seed(SEED)
