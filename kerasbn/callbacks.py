@@ -114,6 +114,20 @@ class GradientMonitor(keras.callbacks.Callback):
             "gradient_rms": dict(zip(paths, rms.T, strict=True)),
         }
 
+    @property
+    def skipped_batches(self) -> dict[str, int]:
+        """Batches that kerasbn's layers left out of their statistics.
+
+        By path of the layer, where there are any: NaN or Inf in the batch, a
+        single row, or everything masked.
+        """
+        counts = {
+            variable.path.removesuffix("/batches"): int(variable.numpy()[1])
+            for variable in self.model.non_trainable_variables
+            if variable.path.endswith("/batches")
+        }
+        return {path: count for path, count in counts.items() if count}
+
     def plot(self, axes: "Axes | None" = None) -> "Axes":
         """Draw the gradient flow with matplotlib.
 

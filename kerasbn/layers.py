@@ -1,8 +1,9 @@
 """Batch normalization whose inference statistics can be trusted."""
 
 import keras
-import numpy as np
 from keras import ops
+
+from kerasbn import _moments
 
 # A float32 column that varies by less than this share of its mean is a
 # constant column with rounding noise (float32 resolves 1.2e-7 of the mean).
@@ -70,7 +71,13 @@ class BatchNormalization(keras.layers.BatchNormalization):
     # count fully, but not for long. benchmarks/cold_start.py has the table.
     warm_up_batches = 9
 
-    def __init__(self, axis=-1, momentum=0.99, epsilon=1e-3, **kwargs):
+    def __init__(
+        self,
+        axis: int = -1,
+        momentum: float = 0.99,
+        epsilon: float = 1e-3,
+        **kwargs,
+    ):
         # Stock batch normalization refuses to be loaded on other backends.
         synchronized = kwargs.pop("synchronized", False)
         super().__init__(axis, _checked_momentum(momentum), epsilon, **kwargs)
@@ -83,6 +90,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
     def build(self, input_shape):
         """Create the weights: the stock layer's, then the counters."""
+        _check_axis(self.axis, input_shape)
         super().build(input_shape)
         self.batches = _batch_counters(self)
 
@@ -102,11 +110,13 @@ class BatchNormalization(keras.layers.BatchNormalization):
             return super().call(inputs, training=False, mask=mask)
         x = ops.cast(inputs, keras.backend.result_type(inputs.dtype, "float32"))
         if mask is None and not self.synchronized:
-            outputs, mean, variance = _normalize_batch(
+            outputs, mean, variance = _moments.normalize_batch(
                 x, self.gamma, self.beta, self.axis, self.epsilon
             )
         else:
-            mean, variance = _moments(x, self.axis, mask, self.synchronized)
+            mean, variance = _moments.moments(
+                x, self.axis, mask, self.synchronized
+            )
             outputs = ops.batch_normalization(
                 x,
                 mean,
@@ -198,7 +208,13 @@ class InputBatchNormalization(keras.layers.Layer):
         computing the sample variance", 1983.
     """
 
-    def __init__(self, axis=-1, momentum=1.0, bound=3.0, **kwargs):
+    def __init__(
+        self,
+        axis: int = -1,
+        momentum: float = 1.0,
+        bound: float | None = 3.0,
+        **kwargs,
+    ):
         # A policy of mixed_float16 would cast raw features to float16 first.
         super().__init__(**{**kwargs, "dtype": "float32"})
         self.axis = int(axis)
@@ -213,6 +229,11 @@ class InputBatchNormalization(keras.layers.Layer):
 
     def build(self, input_shape):
         """Create the moving statistics and the counters."""
+        _check_axis(self.axis, input_shape)
+        features = {self.axis: input_shape[self.axis]}
+        self.input_spec = keras.layers.InputSpec(
+            ndim=len(input_shape), axes=features
+        )
 
         def statistic(name, initializer):
             return self.add_weight(
@@ -257,21 +278,25 @@ class InputBatchNormalization(keras.layers.Layer):
         scale = ops.where(
             constant, 0.0, ops.rsqrt(ops.where(constant, 1.0, variance))
         )
-        centered = x - _broadcast(self.origin, x, self.axis)
-        centered = centered - _broadcast(self.moving_offset, x, self.axis)
-        outputs = centered * _broadcast(scale, x, self.axis)
+        centered = x - _moments.broadcast(self.origin, x, self.axis)
+        centered = centered - _moments.broadcast(
+            self.moving_offset, x, self.axis
+        )
+        outputs = centered * _moments.broadcast(scale, x, self.axis)
         if self.bound is None:
             return outputs
         return ops.clip(outputs, -self.bound, self.bound)
 
     def _pool(self, x, mask):
         origin = ops.where(
-            self.seen_rows > 0, self.origin, _smallest(x, self.axis, mask)
+            self.seen_rows > 0,
+            self.origin,
+            _moments.smallest(x, self.axis, mask),
         )
-        offset, variance = _moments(
-            x - _broadcast(origin, x, self.axis), self.axis, mask
+        offset, variance = _moments.moments(
+            x - _moments.broadcast(origin, x, self.axis), self.axis, mask
         )
-        rows = _rows(x, self.axis, mask)
+        rows = _moments.rows(x, self.axis, mask)
         finite = ops.isfinite(ops.sum(offset) + ops.sum(variance))
         keep = ops.minimum(
             self.momentum, self.seen_rows / (self.seen_rows + rows)
@@ -316,6 +341,17 @@ def _checked_momentum(momentum):
     return float(momentum)
 
 
+def _check_axis(axis, input_shape):
+    rank = len(input_shape)
+    if -rank <= axis < rank and axis % rank and input_shape[axis]:
+        return
+    raise ValueError(
+        "`axis` must be an axis of the inputs, not that of the batch, whose "
+        f"size is known. Received: axis={axis}, input_shape={input_shape}. "
+        "Pass axis=-1 where the features come last."
+    )
+
+
 def _batch_counters(layer):
     """Batches seen and skipped: one variable, for one assignment a step."""
     return layer.add_weight(
@@ -331,125 +367,3 @@ def _batch_counters(layer):
 def _count(layer, usable):
     seen = ops.cast(usable, "float32")
     layer.batches.assign_add(ops.stack([seen, 1.0 - seen]))
-
-
-def _axes(x, axis):
-    """All axes but that of the features."""
-    return [i for i in range(len(x.shape)) if i != axis % len(x.shape)]
-
-
-def _weights(x, axis, mask):
-    if len(mask.shape) != len(x.shape) - 1:
-        raise ValueError(
-            "`mask` must have one dimension less than the inputs. "
-            f"Received: mask.shape={mask.shape}, inputs.shape={x.shape}."
-        )
-    weights = ops.expand_dims(ops.cast(mask, x.dtype), axis)
-    return ops.broadcast_to(weights, ops.shape(x))
-
-
-def _rows(x, axis, mask):
-    """How many values each feature's statistics were taken from."""
-    if mask is None:
-        return ops.cast(ops.size(x) // x.shape[axis], "float32")
-    return ops.sum(_weights(x, axis, mask)) / x.shape[axis]
-
-
-def _smallest(x, axis, mask):
-    """The smallest entry of each feature that is not masked."""
-    if mask is not None:
-        x = ops.where(_weights(x, axis, mask) > 0, x, np.inf)
-    return ops.min(x, _axes(x, axis))
-
-
-def _normalize_batch(x, gamma, beta, axis, epsilon):
-    """The outputs, and the mean and variance of each feature."""
-    width = x.shape[axis]
-    # `cast` reads a variable: `custom_gradient` wants tensors.
-    gamma = ops.ones(width) if gamma is None else ops.cast(gamma, x.dtype)
-    beta = ops.zeros(width) if beta is None else ops.cast(beta, x.dtype)
-    is_last = axis in (-1, len(x.shape) - 1)
-    if keras.backend.backend() == "tensorflow" and is_last and x.ndim == 4:
-        return _normalize_images(x, gamma, beta, epsilon)
-    return _normalize_table(x, gamma, beta, axis, epsilon)
-
-
-def _normalize_images(x, gamma, beta, epsilon):
-    """TensorFlow's fused operation: a CNN's step takes 0.7 of the stock one's.
-
-    Only for images: on two axes it takes twice the time of the stock layer.
-    """
-    import tensorflow as tf
-
-    outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
-        x=x, scale=gamma, offset=beta, mean=[], variance=[], epsilon=epsilon
-    )
-    count = tf.cast(tf.size(x) // x.shape[-1], x.dtype)
-    return outputs, mean, variance * (count - 1.0) / count  # undo n / (n - 1)
-
-
-def _normalize_table(x, gamma, beta, axis, epsilon):
-    """Plain operations with the gradient in closed form.
-
-    A step of 20 x 100 units takes 0.93 of what it takes by differentiating
-    each operation, which pays for the counters.
-    """
-    axes = _axes(x, axis)
-
-    @ops.custom_gradient
-    def normalize(x, gamma, beta):
-        count = ops.cast(ops.size(x) // x.shape[axis], x.dtype)
-        mean = ops.mean(x, axes)
-        centered = x - _broadcast(mean, x, axis)
-        variance = ops.mean(ops.square(centered), axes)
-        inverse = ops.rsqrt(variance + epsilon)
-        scale = _broadcast(inverse * gamma, x, axis)
-        outputs = centered * scale + _broadcast(beta, x, axis)
-
-        def gradient(*upstreams, upstream=None):
-            # Those of the mean and the variance are 0: they only move the
-            # statistics. Backends differ in how they hand the three over.
-            upstream = keras.tree.flatten((upstreams, upstream))[0]
-            of_beta = ops.sum(upstream, axes)
-            of_gamma = ops.sum(upstream * centered, axes) * inverse
-            pull = _broadcast(of_gamma * inverse / count, x, axis) * centered
-            push = _broadcast(of_beta / count, x, axis)
-            return (upstream - push - pull) * scale, of_gamma, of_beta
-
-        return (outputs, mean, variance), gradient
-
-    return normalize(x, gamma, beta)
-
-
-def _moments(x, axis, mask, synchronized=False):
-    """Mean and variance of each feature over the entries not masked.
-
-    In two passes, also over replicas: E[x**2] - E[x]**2, which the stock layer
-    takes there, has no correct digit left 1,000 deviations away from zero.
-    """
-    axes = _axes(x, axis)
-    synchronized = synchronized and keras.backend.backend() == "tensorflow"
-
-    def average(values):
-        if synchronized:
-            return ops.moments(values, axes=axes, synchronized=True)[0]
-        return ops.mean(values, axes)
-
-    if mask is None:
-        mean = average(x)
-        return mean, average(ops.square(x - _broadcast(mean, x, axis)))
-    weights = _weights(x, axis, mask)
-    share = average(weights)
-    # A masked entry may be NaN, and NaN * 0 is NaN: choose, do not multiply.
-    mean = average(ops.where(weights > 0, x, 0.0)) / share
-    centered = ops.where(weights > 0, x - _broadcast(mean, x, axis), 0.0)
-    return mean, average(ops.square(centered)) / share
-
-
-def _broadcast(statistic, x, axis):
-    """Shape a statistic so that it meets its features in `x`."""
-    if axis in (-1, len(x.shape) - 1):
-        return statistic
-    shape = [1] * len(x.shape)
-    shape[axis] = x.shape[axis]
-    return ops.reshape(statistic, shape)

@@ -282,6 +282,11 @@ def test_first_nan_is_found_between_two_recorded_steps(mode, tmp_path):
     model.fit(x, y, 8, shuffle=False, verbose=0, callbacks=[monitor])
     assert int(model.optimizer.iterations) == 8
     assert monitor.first_non_finite == (6, "output/bias")
+    # Then the weights are NaN, and so is all that reaches the hidden layers.
+    hidden = dict.fromkeys(
+        ("hidden_0_normalization", "hidden_1_normalization"), 3
+    )
+    assert monitor.skipped_batches == {"input_normalization": 1, **hidden}
     assert "gradient_flow" in _read_events(tmp_path)
 
 

@@ -109,10 +109,30 @@ def test_masked_steps_do_not_reach_the_statistics():
         )
 
 
-def test_mask_of_a_wrong_rank_is_refused():
-    layer = kerasbn.layers.InputBatchNormalization()
-    with pytest.raises(ValueError, match="one dimension less"):
-        layer(np.zeros((2, 3, 1)), training=True, mask=np.ones(2, bool))
+@pytest.mark.parametrize("shape", [(2,), (2, 4), (2, 3, 1)])
+@pytest.mark.parametrize(
+    "name", ["BatchNormalization", "InputBatchNormalization"]
+)
+def test_mask_of_a_wrong_shape_is_refused(name, shape):
+    layer = getattr(kerasbn.layers, name)()
+    with pytest.raises(ValueError, match="without their features"):
+        layer(np.zeros((2, 3, 1)), training=True, mask=np.ones(shape, bool))
+
+
+@pytest.mark.parametrize("axis", [0, 2, -3])
+@pytest.mark.parametrize(
+    "name", ["BatchNormalization", "InputBatchNormalization"]
+)
+def test_axis_without_features_is_refused(name, axis):
+    layer = getattr(kerasbn.layers, name)(axis=axis)
+    with pytest.raises(ValueError, match="`axis` must be an axis of the input"):
+        layer.build((None, 3))
+
+
+def test_input_of_another_rank_is_refused():
+    layer = _trained_on(kerasbn.layers.InputBatchNormalization(), _rows())
+    with pytest.raises(ValueError, match="expected ndim=2, found ndim=3"):
+        layer(np.zeros((2, 3, 3)))
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
@@ -185,7 +205,9 @@ def test_training_output_and_gradients_equal_the_stock_layer(shape, options):
                 output = layer(x, training=True)
                 loss = tf.reduce_sum(output**3)
             gradients = tape.gradient(loss, [x, *variables])
-            sharpness = tf.reduce_sum(gradients[0] ** 2)
+            sharpness = tf.reduce_sum(
+                tf.square(tf.convert_to_tensor(gradients[0]))
+            )
         second = outer.gradient(sharpness, x)
         results.append([output, *gradients, second])
     for stock, ours in zip(*results, strict=True):

@@ -28,8 +28,7 @@ def _batches(draw):
 @given(_batches())
 def test_input_layer_is_a_standard_scaler_of_all_rows_seen(batches):
     layer = kerasbn.layers.InputBatchNormalization(bound=None)
-    for batch in batches:
-        output = layer(batch, training=True)
+    output = [layer(batch, training=True) for batch in batches][-1]
     seen = np.concatenate(batches).astype("float64")
     expected = StandardScaler().fit_transform(seen)[-len(batches[-1]) :]
     np.testing.assert_allclose(output.numpy(), expected, rtol=1e-4, atol=2e-5)
