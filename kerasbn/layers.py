@@ -10,8 +10,37 @@ from kerasbn import _moments
 _CONSTANT = 1e-6
 
 
+class _CountsBatches:
+    """The batches that a layer's statistics were taken from, and the others."""
+
+    def _add_batch_counts(self):
+        # One variable for both: one assignment a step.
+        self.batches = self.add_weight(  # pyright: ignore
+            name="batches",
+            shape=(2,),
+            dtype="float32",
+            initializer="zeros",
+            trainable=False,
+            autocast=False,
+        )
+
+    def _count(self, usable):
+        seen = ops.cast(usable, "float32")
+        self.batches.assign_add(ops.stack([seen, 1.0 - seen]))
+
+    @property
+    def seen_batches(self):
+        """How many batches have moved the statistics."""
+        return self.batches[0]
+
+    @property
+    def skipped_batches(self):
+        """How many batches were left out of the statistics."""
+        return self.batches[1]
+
+
 @keras.saving.register_keras_serializable("kerasbn")
-class BatchNormalization(keras.layers.BatchNormalization):
+class BatchNormalization(_CountsBatches, keras.layers.BatchNormalization):
     """Batch normalization with warm-started moving statistics.
 
     A drop-in for `keras.layers.BatchNormalization`. The stock layer starts its
@@ -92,17 +121,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
         """Create the weights: the stock layer's, then the counters."""
         _check_axis(self.axis, input_shape)
         super().build(input_shape)
-        self.batches = _batch_counters(self)
-
-    @property
-    def seen_batches(self):
-        """How many batches have moved the statistics."""
-        return self.batches[0]
-
-    @property
-    def skipped_batches(self):
-        """How many batches were left out of the statistics."""
-        return self.batches[1]
+        self._add_batch_counts()
 
     def call(self, inputs, training=None, mask=None):
         """Normalize `inputs`, with the batch's statistics when training."""
@@ -143,11 +162,11 @@ class BatchNormalization(keras.layers.BatchNormalization):
         ):
             new = moving + (batch - moving) * change
             moving.assign(ops.where(usable, new, moving))
-        _count(self, usable)
+        self._count(usable)
 
 
 @keras.saving.register_keras_serializable("kerasbn")
-class InputBatchNormalization(keras.layers.Layer):
+class InputBatchNormalization(_CountsBatches, keras.layers.Layer):
     """Batch normalization as first layer, instead of a `StandardScaler`.
 
     The moving statistics pool all rows seen so far: mean and variance within
@@ -251,17 +270,7 @@ class InputBatchNormalization(keras.layers.Layer):
         self.seen_rows = self.add_weight(
             name="seen_rows", shape=(), initializer="zeros", trainable=False
         )
-        self.batches = _batch_counters(self)
-
-    @property
-    def seen_batches(self):
-        """How many batches have moved the statistics."""
-        return self.batches[0]
-
-    @property
-    def skipped_batches(self):
-        """How many batches were left out of the statistics."""
-        return self.batches[1]
+        self._add_batch_counts()
 
     @property
     def moving_mean(self):
@@ -315,7 +324,7 @@ class InputBatchNormalization(keras.layers.Layer):
         ):
             moving.assign(ops.where(finite, new, moving))
         self.seen_rows.assign_add(ops.where(finite, rows, 0.0))
-        _count(self, finite)
+        self._count(finite)
 
     def compute_output_shape(self, input_shape):
         """Return `input_shape`: normalization keeps the shape."""
@@ -350,20 +359,3 @@ def _check_axis(axis, input_shape):
         f"size is known. Received: axis={axis}, input_shape={input_shape}. "
         "Pass axis=-1 where the features come last."
     )
-
-
-def _batch_counters(layer):
-    """Batches seen and skipped: one variable, for one assignment a step."""
-    return layer.add_weight(
-        name="batches",
-        shape=(2,),
-        dtype="float32",
-        initializer="zeros",
-        trainable=False,
-        autocast=False,
-    )
-
-
-def _count(layer, usable):
-    seen = ops.cast(usable, "float32")
-    layer.batches.assign_add(ops.stack([seen, 1.0 - seen]))
