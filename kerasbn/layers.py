@@ -40,7 +40,7 @@ class _CountsBatches:
 
 
 @keras.saving.register_keras_serializable("kerasbn")
-class BatchNormalization(_CountsBatches, keras.layers.BatchNormalization):
+class BatchNormalization(keras.layers.BatchNormalization, _CountsBatches):
     """Batch normalization with warm-started moving statistics.
 
     A drop-in for `keras.layers.BatchNormalization`. The stock layer starts its
@@ -109,7 +109,12 @@ class BatchNormalization(_CountsBatches, keras.layers.BatchNormalization):
     ):
         # Stock batch normalization refuses to be loaded on other backends.
         synchronized = kwargs.pop("synchronized", False)
-        super().__init__(axis, _checked_momentum(momentum), epsilon, **kwargs)
+        super().__init__(
+            axis=axis,
+            momentum=_checked_momentum(momentum),
+            epsilon=epsilon,
+            **kwargs,
+        )
         self.synchronized = synchronized
         if self.renorm:
             raise ValueError(
@@ -166,7 +171,7 @@ class BatchNormalization(_CountsBatches, keras.layers.BatchNormalization):
 
 
 @keras.saving.register_keras_serializable("kerasbn")
-class InputBatchNormalization(_CountsBatches, keras.layers.Layer):
+class InputBatchNormalization(keras.layers.Layer, _CountsBatches):
     """Batch normalization as first layer, instead of a `StandardScaler`.
 
     The moving statistics pool all rows seen so far: mean and variance within
