@@ -15,6 +15,8 @@ def batch_normalization(layer):
     config = {
         key: value for key, value in layer.get_config().items() if key in known
     }
+    # The stock layer refuses it elsewhere; a single device has nothing to pool.
+    config["synchronized"] &= keras.backend.backend() == "tensorflow"
     stock = keras.layers.BatchNormalization.from_config(config)
     count = 2 + bool(layer.scale) + bool(layer.center)
     return stock, layer.get_weights()[:count]

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import keras
 import numpy as np
+from keras import ops
 
 from kerasbn import _cloning, _data, _folding
 from kerasbn.layers import BatchNormalization, InputBatchNormalization
@@ -226,10 +227,10 @@ class _Pooled:
 
     def add(self, inputs, mask):
         """Pool the rows that are not masked (Chan et al., 1983)."""
-        x = np.moveaxis(inputs.numpy(), self._layer.axis, -1)
+        x = np.moveaxis(ops.convert_to_numpy(inputs), self._layer.axis, -1)
         x = x.reshape(-1, x.shape[-1]).astype("float64")
         if mask is not None:
-            x = x[mask.numpy().reshape(-1).astype(bool)]
+            x = x[ops.convert_to_numpy(mask).reshape(-1).astype(bool)]
         if not len(x):
             return
         if not np.isfinite(x).all():

@@ -166,7 +166,7 @@ class BatchNormalization(keras.layers.BatchNormalization, _CountsBatches):
             (self.moving_variance, variance),
         ):
             new = moving + (batch - moving) * change
-            moving.assign(ops.where(usable, new, moving))
+            moving.assign(ops.where(usable, new, ops.convert_to_tensor(moving)))
         self._count(usable)
 
 
@@ -287,7 +287,7 @@ class InputBatchNormalization(keras.layers.Layer, _CountsBatches):
         x = ops.cast(inputs, "float32")
         if training and self.trainable:
             self._pool(x, mask)
-        variance = self.moving_variance
+        variance = ops.convert_to_tensor(self.moving_variance)
         constant = variance <= ops.square(_CONSTANT * self.moving_mean)
         scale = ops.where(
             constant, 0.0, ops.rsqrt(ops.where(constant, 1.0, variance))
@@ -304,7 +304,7 @@ class InputBatchNormalization(keras.layers.Layer, _CountsBatches):
     def _pool(self, x, mask):
         origin = ops.where(
             self.seen_rows > 0,
-            self.origin,
+            ops.convert_to_tensor(self.origin),
             _moments.smallest(x, self.axis, mask),
         )
         offset, variance = _moments.moments(
@@ -327,7 +327,7 @@ class InputBatchNormalization(keras.layers.Layer, _CountsBatches):
             (self.moving_offset, pooled_offset),
             (self.moving_variance, pooled_variance),
         ):
-            moving.assign(ops.where(finite, new, moving))
+            moving.assign(ops.where(finite, new, ops.convert_to_tensor(moving)))
         self.seen_rows.assign_add(ops.where(finite, rows, 0.0))
         self._count(finite)
 
