@@ -1,64 +1,87 @@
 """The gradients that `fit` really applied, in TensorBoard."""
 
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple
+import warnings
+import weakref
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 
-from kerasbn import _statistics
+from kerasbn import _recorder, _statistics
+from kerasbn._history import History, NonFinite, Reading, Recording
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# The ring buffer is read at least this often, so that it stays small.
-_LONGEST_WINDOW = 100
-# A heat map takes some 0.2 s to draw: at most this share of the training time.
-_DRAWING_SHARE = 0.02
-
-
-class NonFinite(NamedTuple):
-    """Where a gradient first held NaN or Inf.
-
-    Attributes:
-        step: The optimizer step, counted from 1.
-        variable: Path of the variable; of several in that step, the one that
-            backpropagation reaches first.
-    """
-
-    step: int
-    variable: str
+# Reading the layers takes a forward pass: at most this share of the time.
+_LAYERS_SHARE = 0.02
 
 
 class GradientMonitor(keras.callbacks.Callback):
     """Record the gradients that the optimizer is handed, as `fit` runs.
 
-    The norms are taken from inside the compiled train step: there is no second
-    backward pass, and what is shown is what was applied. The model, its
-    optimizer and its saved files stay as they are.
+    The numbers are taken from inside the compiled train step: there is no
+    second backward pass, and what is shown is what was applied, with the loss
+    scale undone, replicas summed and repeated rows of an embedding added up.
+    Every step is seen: between two readings the largest norms and the first NaN
+    are kept. The model, its optimizer and its saved files stay as they are.
 
-    In TensorBoard the run in `log_dir` shows the norm of each variable's
-    gradient (`gradient_norm/<path>`), the norm of the whole gradient
-    (`global_norm`), the loss of the batch (`loss`) and, under Images, the
-    gradient flow: layers down, steps across, log10 of the RMS gradient as
-    colour.
+    In TensorBoard the run in `log_dir` shows the gradient flow as a heat map
+    (layers down, steps across, log10 of the RMS gradient as colour), that of
+    the updates, the norms and update ratios of each variable as curves, dead
+    units of each layer, charts of all layers together under Custom Scalars, a
+    summary under Text, and the optimizer's settings under HParams. A new run in
+    the same directory moves the earlier one into a directory of its own; one
+    that goes on from a later step, as after `BackupAndRestore`, continues it.
 
     Args:
         log_dir: Directory of this run, beside Keras's own `train` and
             `validation`, or `None` to write nothing.
-        every: Optimizer steps between two recorded steps; the very first step
-            is recorded too. The default 10 costs about 2 % of a training step.
+        every: Optimizer steps between two readings; the very first step is
+            read too. The default 10 costs some 2 % of a training step, 1 some
+            10 % of a small one (`benchmarks/monitor_overhead.py`).
+        layers: Whether to read the hidden layers at epoch ends, from the inputs
+            of the last reading, as long as it takes less than 2 % of the time.
+        histograms: Whether to write histograms of log10 |gradient|. Off by
+            default: one takes the space of ten numbers.
+        log: Whether to put the mean norm of the epoch's gradients into the logs
+            of `fit` as `grad_norm`, for the progress line and `History`.
+        on_reading: Called with `(step, numbers)` at each reading, `numbers`
+            being a flat dict by the names in TensorBoard: what `wandb.log`,
+            `mlflow.log_metrics` or `print` take. If it raises, training goes
+            on, with one warning.
 
     Attributes:
-        history: What was recorded, see below.
-        first_non_finite: `NonFinite(step, variable)` where a gradient first
-            held NaN or Inf, else `None`. Every step is checked, whatever
-            `every` is.
+        history: What was read, see below.
+        layer_history: What was read of the layers at epoch ends, likewise:
+            "step" and, per path of a layer, the groups "dead_units" (share
+            never active over the batch), "saturation" (share of entries on the
+            flat part of the activation), "activation_mean",
+            "activation_deviation" and, per batch normalization,
+            "statistics_distance" (median distance of moving from batch
+            statistics, in deviations).
+        first_non_finite: `NonFinite(step, variable, origin)` where a gradient
+            first held NaN or Inf, else `None`.
+        skipped_steps: Steps that a `LossScaleOptimizer` skipped.
+        skipped_batches: Batches that kerasbn's layers left out of their
+            statistics, by path of the layer, where there are any: NaN or Inf in
+            the batch, a single row, or everything masked.
 
-    `history` is a dict of arrays over the recorded steps: "step", "loss",
-    "global_norm" and, per `variable.path`, "gradient_norm" (L2) and
-    "gradient_rms" (L2 over the root of the number of entries, so that layers
-    of different width compare).
+    `history` is a dict of arrays over the readings that a table takes as it is
+    (`pandas.DataFrame(monitor.history)`): "step", "loss", "learning_rate",
+    "global_norm" (L2 norm of the whole gradient), "clipped/global_norm" (the
+    same after clipping), "clipped/share" (of the variables), the extremes since
+    the reading before ("window/global_norm_min", "window/global_norm_max",
+    "window/non_finite_steps") and, per `variable.path`, the groups
+    "gradient_norm" (L2), "gradient_rms" (L2 over the root of the number of
+    entries, so that layers of different width compare), "gradient_max" (largest
+    absolute entry), "gradient_norm_max" (largest norm since the reading
+    before), "zero_share", "non_finite" (entries), "weight_norm" (before the
+    step) and "update_ratio" (norm of the step's change over the weight norm).
+    Where gradients are accumulated, a step is one update, its gradient the
+    average that is applied, and its loss the mean of the micro-batches.
 
     Raises:
         ValueError: If `every` is below 1, or `log_dir` cannot be written when
@@ -77,56 +100,95 @@ class GradientMonitor(keras.callbacks.Callback):
     [10.0]
     """
 
-    # The batch hooks read nothing from `logs`, so dispatch may run ahead.
+    # The batch hook reads nothing from `logs`, so dispatch may run ahead.
     async_safe = True
 
-    def __init__(self, log_dir: str | None = "logs/gradients", every: int = 10):
+    def __init__(
+        self,
+        log_dir: str | None = "logs/gradients",
+        every: int = 10,
+        *,
+        layers: bool = True,
+        histograms: bool = False,
+        log: bool = True,
+        on_reading: Callable[[int, dict[str, float]], object] | None = None,
+    ):
         super().__init__()
         if every < 1:
             raise ValueError(
                 "`every` must be at least 1 optimizer step. "
                 f"Received: every={every}."
             )
+        if on_reading is not None and not callable(on_reading):
+            raise TypeError(
+                "`on_reading` must be a function of a step and a dict. "
+                f"Received: on_reading={on_reading!r}."
+            )
         self.log_dir = log_dir
         self.every = every
-        self.first_non_finite: NonFinite | None = None
-        self._recorder: Any = None  # a GradientRecorder once training begins
-        self._writer: Any = None
-        self._rows: list[tuple[int, float, np.ndarray]] = []
-        self._pending = 0
-        self._drawn_at = 0.0
-        self._drawing_time = 0.0
+        self.layers = layers
+        self.histograms = histograms
+        self.log = log
+        self.on_reading = on_reading
+        self._forget()
+
+    def _forget(self):
+        """Begin with nothing, for a model not seen before."""
+        self._recorder: Any = None  # while training
+        self._recording: Recording | None = None
+        self._layer_readings: list[tuple[int, dict]] = []
+        self._skipped_batches: dict[str, int] = {}
+        self._run: Any = None
+        self._seen: Any = None  # a weak reference to the model
+        self._warned: set[str] = set()
+        self._skipped_steps = 0
 
     @property
-    def history(self) -> dict[str, Any]:
-        """The recorded steps, as arrays."""
-        paths, sizes = self._variables()
-        steps, losses, norms = (
-            zip(*self._rows, strict=True) if self._rows else ((), (), ())
-        )
-        norms = np.array(norms, "float64").reshape(len(steps), len(paths))
-        rms = norms / np.sqrt(sizes)
-        return {
-            "step": np.array(steps, int),
-            "loss": np.array(losses, "float64"),
-            "global_norm": np.sqrt(np.square(norms).sum(axis=1)),
-            "gradient_norm": dict(zip(paths, norms.T, strict=True)),
-            "gradient_rms": dict(zip(paths, rms.T, strict=True)),
-        }
+    def history(self) -> History:
+        """The readings, as arrays."""
+        self._flush()
+        if self._recording is None:
+            return Recording([], [], self.every, lambda reading: None).history()
+        return self._recording.history()
+
+    @property
+    def layer_history(self) -> History:
+        """The readings of the layers, as arrays."""
+        steps = [step for step, _ in self._layer_readings]
+        columns: dict[str, Any] = {"step": np.array(steps, int)}
+        for row, (_, groups) in enumerate(self._layer_readings):
+            for group, numbers in groups.items():
+                for layer, number in numbers.items():
+                    column = columns.setdefault(
+                        f"{group}/{layer}", np.full(len(steps), np.nan)
+                    )
+                    column[row] = number
+        return History(columns)
+
+    @property
+    def first_non_finite(self) -> NonFinite | None:
+        """Where a gradient first held NaN or Inf."""
+        self._flush()
+        return self._recording and self._recording.first_non_finite
+
+    @property
+    def skipped_steps(self) -> int:
+        """Steps that a `LossScaleOptimizer` skipped."""
+        self._flush()
+        return self._skipped_steps
 
     @property
     def skipped_batches(self) -> dict[str, int]:
-        """Batches that kerasbn's layers left out of their statistics.
-
-        By path of the layer, where there are any: NaN or Inf in the batch, a
-        single row, or everything masked.
-        """
-        counts = {
-            variable.path.removesuffix("/batches"): int(variable.numpy()[1])
-            for variable in self.model.non_trainable_variables
-            if variable.path.endswith("/batches")
-        }
-        return {path: count for path, count in counts.items() if count}
+        """Batches that kerasbn's layers left out of their statistics."""
+        model = self._seen and self._seen()
+        if model is not None:
+            counts = {
+                variable.path.removesuffix("/batches"): int(variable.numpy()[1])
+                for variable in model.non_trainable_variables
+                if variable.path.endswith("/batches")
+            }
+            self._skipped_batches = {p: c for p, c in counts.items() if c}
+        return self._skipped_batches
 
     def plot(self, axes: "Axes | None" = None) -> "Axes":
         """Draw the gradient flow with matplotlib.
@@ -136,121 +198,156 @@ class GradientMonitor(keras.callbacks.Callback):
 
         Returns:
             The axes drawn on.
+
+        Raises:
+            RuntimeError: If nothing was recorded yet.
         """
         from matplotlib import pyplot
 
-        from kerasbn import _heatmap
+        from kerasbn import _heatmap, _run
 
+        self._flush()
+        if self._recording is None or not self._recording.readings:
+            raise RuntimeError(
+                "`plot` must come after a first reading. Received: none. Pass "
+                "the monitor to `fit` as a callback first."
+            )
         if axes is None:
             axes = pyplot.subplots(figsize=(8, 5), layout="constrained")[1]
-        _heatmap.draw(axes, *self._flow())
+        _heatmap.draw(axes, **_run.gradient_flow(self._recording, self._name))
         return axes
 
     def on_train_begin(self, logs=None):
         """Open the event file and instrument the train step."""
-        window = min(self.every, _LONGEST_WINDOW)
-        recorder = self._recorder
-        if recorder is None or recorder.model is not self.model:
-            recorder = _statistics.GradientRecorder(
-                self.model, window + self.model.steps_per_execution
-            )
-            self._rows = []
-            self.first_non_finite = None
+        recorder = _recorder.recorder(self.model)
         self._close()
+        if self._seen is None or self._seen() is not self.model:
+            self._forget()
+        self._seen = weakref.ref(self.model)
+        self._name = self.model.name
+        self._started = False
+        self._epoch_norms: list[float] = []
+        self._began, self._probing_time = time.monotonic(), 0.0
         if self.log_dir is not None:
-            from kerasbn._events import EventWriter
+            from kerasbn._run import Run
 
-            self._writer = EventWriter(self.log_dir)
-        recorder.attach()
+            self._run = Run(
+                self.log_dir, self._name, _statistics.settings(self.model)
+            )
+        recorder.attach(self)
         self._recorder = recorder
-        self._pending = 0
-        self._drawn_at = time.monotonic()
 
     def on_train_batch_begin(self, batch, logs=None):
         """Let the train function know that it is watched."""
-        self._recorder.expect_step()
-
-    def on_train_batch_end(self, batch, logs=None):
-        """Read the steps of a full window."""
-        self._pending += self.model.steps_per_execution
-        if self._pending >= min(self.every, _LONGEST_WINDOW):
-            self._read()
+        self._recorder.announce(self)
 
     def on_epoch_end(self, epoch, logs=None):
-        """Read what is left and draw, unless drawing would cost too much."""
-        self._read()
-        waited = time.monotonic() - self._drawn_at
-        if self._drawing_time <= _DRAWING_SHARE * waited:
-            self._write_heatmap()
+        """Read what is left, then the layers; draw where there is time."""
+        self._flush()
+        if self.log and logs is not None and self._epoch_norms:
+            logs["grad_norm"] = float(np.mean(self._epoch_norms))
+        self._epoch_norms = []
+        self._read_layers()
+        if self._run is not None and self._recording is not None:
+            self._run.draw(self._recording)
 
     def on_train_end(self, logs=None):
         """Draw the whole run, close the file, leave the model as it was."""
-        self._read()
-        self._recorder.detach()
-        self._write_heatmap()
+        if self._recorder is not None:
+            self._recorder.detach(self)
+            self._read_layers(last=True)
+        recording = self._recording
+        if self._run is not None and recording and recording.readings:
+            from kerasbn import _run
+
+            self._run.draw(recording, last=True)
+            page = _run.summary(
+                recording, self._skipped_steps, self.skipped_batches
+            )
+            self._run.text(recording.readings[-1].step, "summary", page)
         self._close()
+        # Nor keep the model from being collected.
+        self._recorder = None
+        self._skipped_batches = self.skipped_batches
+        self.set_model(None)
 
-    def _read(self):
-        self._pending = 0
-        rows = self._recorder.read()
-        paths, _ = self._variables()
-        for step, norms, loss in zip(
-            rows.steps.tolist(), rows.norms, rows.losses.tolist(), strict=True
-        ):
-            finite = np.isfinite(norms)
-            if self.first_non_finite is None and not finite.all():
-                last = int(np.flatnonzero(~finite)[-1])
-                self.first_non_finite = NonFinite(step, paths[last])
-            if step == 1 or step % self.every == 0:
-                self._rows.append((step, loss, norms))
-                if self._writer is not None:
-                    self._write_scalars(step, loss, norms)
-
-    def _variables(self):
-        recorder = self._recorder
-        return (recorder.paths, recorder.sizes) if recorder else ([], [])
-
-    def _write_scalars(self, step, loss, norms):
-        paths, _ = self._variables()
-        values = {
-            f"gradient_norm/{path}": norm
-            for path, norm in zip(paths, norms.tolist(), strict=True)
-        }
-        values["global_norm"] = float(
-            np.sqrt(np.square(norms, dtype=float).sum())
-        )
-        values["loss"] = loss
-        self._writer.scalars(step, values)
-
-    def _write_heatmap(self):
-        if self._writer is None or not self._rows:
+    def receive(self, window: Any) -> None:
+        """Take the steps since the last call, from the recorder."""
+        self._skipped_steps += window.skipped
+        if not len(window.steps):
             return
-        flow = self._flow()
+        first, recorder, recording = (
+            window.steps[0],
+            self._recorder,
+            self._recording,
+        )
+        before = recording if recording and first > 1 else None
+        if before is None or before.paths != recorder.paths:
+            self._recording = recording = Recording(
+                recorder.paths, recorder.shapes, self.every, self._tell, before
+            )
+            if before is None:
+                self._layer_readings = []
+        elif recording is not None:
+            recording.rewind(first)
+        if self._run is not None and not self._started:
+            self._run.begin(int(first))
+        self._started = True
+        self._epoch_norms += np.sqrt(np.square(window.norms).sum(1)).tolist()
+        self._recording.receive(window)
+        if self._run is not None and self.histograms:
+            for step, counts in window.histograms.items():
+                if step == 1 or not step % self.every:
+                    self._run.add_histograms(step, recorder.paths, counts)
 
-        def draw():
-            from kerasbn import _heatmap
+    def _tell(self, reading: Reading) -> None:
+        recording = self._recording
+        if self._run is not None:
+            self._run.add(reading, recording)
+        if self.on_reading is not None:
+            try:
+                self.on_reading(reading.step, reading.flat(recording.paths))
+            except Exception as error:
+                self._warn_once(f"`on_reading` raised {error!r}")
 
-            start = time.monotonic()
-            png = _heatmap.png(*flow)
-            self._drawing_time = time.monotonic() - start
-            return png
+    def _read_layers(self, last=False):
+        """Read the hidden layers on the kept inputs, in time."""
+        recording, recorder = self._recording, self._recorder
+        spent = time.monotonic() - self._began
+        if (
+            not self.layers
+            or recording is None
+            or not recording.readings
+            or (not last and self._probing_time > _LAYERS_SHARE * spent)
+        ):
+            return
+        step = recording.readings[-1].step
+        if self._layer_readings and self._layer_readings[-1][0] == step:
+            return
+        begin = time.monotonic()
+        try:
+            found = recorder.read_layers()
+        except Exception as error:
+            self._warn_once(f"The layers could not be read ({error!r})")
+            self.layers = False
+            return
+        self._probing_time += time.monotonic() - begin
+        if found is None:
+            return
+        self._layer_readings.append((step, found))
+        if self._run is not None:
+            self._run.add_layers(step, found, last)
 
-        self._writer.image(self._rows[-1][0], "gradient_flow", draw)
-        self._drawn_at = time.monotonic()
+    def _warn_once(self, message):
+        if message.split("(")[0] not in self._warned:
+            self._warned.add(message.split("(")[0])
+            warnings.warn(f"{message}: training goes on.", stacklevel=2)
 
-    def _flow(self):
-        """Steps, RMS gradients (layers, steps), labels and title to draw."""
-        history = self.history
-        rms = history["gradient_rms"]
-        shapes = {v.path: v.shape for v in self.model.trainable_variables}
-        kernels = [path for path in rms if len(shapes.get(path, ())) > 1]
-        shown = kernels or list(rms)
-        labels = [path.removesuffix("/kernel") for path in shown]
-        values = np.array([rms[path] for path in shown])
-        title = f"Gradient flow of {self.model.name!r}"
-        return history["step"], values, labels, title
+    def _flush(self):
+        if self._recorder is not None:
+            self._recorder.flush()
 
     def _close(self):
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
+        if self._run is not None:
+            self._run.close()
+            self._run = None

@@ -1,0 +1,336 @@
+"""The monitor beside other callbacks, in other hands, and when things fail."""
+
+import gc
+import pathlib
+import shutil
+import weakref
+
+import keras
+import numpy as np
+import pandas
+import pytest
+import tensorflow as tf
+
+import kerasbn
+from kerasbn import _events
+
+
+def _data(rows=64):
+    x = np.random.default_rng(0).normal(size=(rows, 6)).astype("float32")
+    return x, x.sum(axis=1, keepdims=True)
+
+
+def _network(**options):
+    keras.utils.set_random_seed(0)
+    model = kerasbn.models.mlp((6,), [8, 8], 1)
+    model.compile(kerasbn.optimizers.sgd(0.01), "mean_squared_error", **options)
+    return model
+
+
+def _fit(model, *callbacks, **options):
+    x, y = _data()
+    options = {"batch_size": 8, "verbose": 0, "shuffle": False, **options}
+    return model.fit(x, y, callbacks=list(callbacks), **options)
+
+
+def _monitor(log_dir=None, **options):
+    return kerasbn.callbacks.GradientMonitor(
+        log_dir and str(log_dir), **{"every": 1, **options}
+    )
+
+
+def _steps(log_dir, tag="loss"):
+    return [step for step, _ in _events.read(str(log_dir))[tag]]
+
+
+def test_history_goes_straight_into_a_table():
+    monitor = _monitor()
+    _fit(_network(), monitor)
+    table = pandas.DataFrame(monitor.history)
+    assert table["step"].tolist() == list(range(1, 9))
+    np.testing.assert_array_equal(
+        table["gradient_norm/output/kernel"],
+        monitor.history["gradient_norm"]["output/kernel"],
+    )
+
+
+def test_one_key_joins_the_logs_and_can_be_switched_off():
+    monitor = _monitor()
+    history = _fit(_network(), monitor, epochs=2).history
+    assert set(history) == {"loss", "grad_norm"}
+    norms = monitor.history["global_norm"].reshape(2, 8).mean(axis=1)
+    np.testing.assert_allclose(history["grad_norm"], norms)
+    assert set(_fit(_network(), _monitor(log=False)).history) == {"loss"}
+
+
+def test_each_reading_is_told_under_the_names_of_the_history():
+    told = {}
+    monitor = _monitor(on_reading=told.__setitem__)
+    _fit(_network(), monitor)
+    assert list(told) == list(range(1, 9))
+    last = {name: array[-1] for name, array in monitor.history.items()}
+    del last["step"]
+    assert told[8] == last
+    assert all(type(number) is float for number in told[8].values())
+
+
+def test_a_listener_that_raises_is_warned_of_once():
+    def fail(step, numbers):
+        raise OSError("no network")
+
+    monitor = _monitor(on_reading=fail)
+    with pytest.warns(UserWarning, match="no network") as caught:
+        _fit(_network(), monitor)
+    assert len(caught) == 1
+    assert len(monitor.history["step"]) == 8
+
+
+def test_on_reading_that_cannot_be_called_is_refused():
+    with pytest.raises(TypeError, match="`on_reading` must be a function"):
+        _monitor(on_reading="wandb")
+
+
+@pytest.mark.parametrize("mode", [{}, {"jit_compile": True}], ids=str)
+def test_single_spike_between_readings_is_kept(mode):
+    x, y = _data(800)
+    y[400] = 1e6  # step 51 of batches of 8
+    model = _network(**mode)
+    monitor = _monitor(every=100)
+    model.fit(x, y, 8, shuffle=False, verbose=0, callbacks=[monitor])
+    history = monitor.history
+    assert history["step"].tolist() == [1, 100]
+    every = _monitor()
+    _fit_like = _network(**mode)
+    _fit_like.fit(x, y, 8, shuffle=False, verbose=0, callbacks=[every])
+    norms = every.history["global_norm"]
+    assert np.argmax(norms) == 50
+    np.testing.assert_allclose(
+        history["window/global_norm_max"],
+        [norms[0], norms[1:].max()],
+        rtol=1e-4,
+    )
+    np.testing.assert_allclose(
+        history["gradient_norm_max"]["output/kernel"][-1],
+        every.history["gradient_norm"]["output/kernel"][1:].max(),
+        rtol=1e-4,
+    )
+
+
+def test_overflow_in_the_backward_pass_is_told_from_one_in_the_loss():
+    @tf.custom_gradient
+    def bomb(x):
+        return x, lambda upstream: upstream * np.float32(np.inf)
+
+    inputs = keras.Input((6,))
+    hidden = keras.layers.Dense(4, name="before")(inputs)
+    hidden = keras.layers.Lambda(bomb)(hidden)
+    model = keras.Model(inputs, keras.layers.Dense(1, name="after")(hidden))
+    model.compile("sgd", "mean_squared_error")
+    monitor = _monitor(every=100, layers=False)
+    _fit(model, monitor)
+    assert monitor.first_non_finite == (1, "before/bias", "backward")
+
+
+def test_layers_are_read_at_epoch_ends_and_nothing_moves():
+    weights = []
+    for layers in (False, True):
+        model = _network()
+        monitor = _monitor(layers=layers)
+        _fit(model, monitor, epochs=3)
+        weights.append(model.get_weights() + model.optimizer.variables)
+    for unread, read in zip(*weights, strict=True):
+        np.testing.assert_array_equal(unread, read)
+    history = monitor.layer_history
+    assert history["step"][-1] == 24
+    hidden = {"hidden_0_activation", "hidden_1_activation"}
+    assert set(history["dead_units"]) == hidden
+    assert set(history["activation_deviation"]) == hidden
+    assert set(history["statistics_distance"]) == {
+        "input_normalization",
+        "hidden_0_normalization",
+        "hidden_1_normalization",
+    }
+    assert np.isfinite(history["activation_mean"]["hidden_0_activation"]).all()
+
+
+def test_two_monitors_on_one_model_see_the_same(tmp_path):
+    model = _network()
+    often, seldom = _monitor(tmp_path / "a"), _monitor(tmp_path / "b", every=4)
+    plain = model.make_train_function() or model.train_function
+    _fit(model, often, seldom)
+    assert model.train_function is plain
+    assert often.history["step"].tolist() == list(range(1, 9))
+    assert seldom.history["step"].tolist() == [1, 4, 8]
+    np.testing.assert_array_equal(
+        seldom.history["update_ratio"]["output/kernel"],
+        often.history["update_ratio"]["output/kernel"][[0, 3, 7]],
+    )
+    assert _steps(tmp_path / "a") == list(range(1, 9))
+    assert _steps(tmp_path / "b") == [1, 4, 8]
+
+
+def test_monitor_reused_for_another_model_begins_anew():
+    monitor = _monitor()
+    _fit(_network(), monitor)
+    other = keras.Sequential([keras.Input((6,)), keras.layers.Dense(1)])
+    other.compile("sgd", "mean_squared_error")
+    _fit(other, monitor, epochs=2)
+    assert len(monitor.history["step"]) == 16
+    paths = [variable.path for variable in other.trainable_variables]
+    assert list(monitor.history["gradient_norm"]) == paths
+
+
+def test_compiling_again_begins_anew_and_freezing_goes_on():
+    model = _network()
+    monitor = _monitor()
+    _fit(model, monitor)
+    model.get_layer("hidden_0").trainable = False
+    optimizer = model.optimizer
+    model.compile(optimizer, "mean_squared_error")
+    _fit(model, monitor)
+    history = monitor.history
+    assert history["step"].tolist() == list(range(1, 17))
+    frozen = history["gradient_norm"]["hidden_0/kernel"]
+    assert np.isfinite(frozen[:8]).all()
+    assert np.isnan(frozen[8:]).all()
+    model.compile("sgd", "mean_squared_error")
+    _fit(model, monitor)
+    assert monitor.history["step"].tolist() == list(range(1, 9))
+
+
+def test_monitor_does_not_keep_a_model_from_being_collected():
+    model = _network()
+    monitor = _monitor()
+    _fit(model, monitor)
+    reference = weakref.ref(model)
+    keras.backend.clear_session()
+    del model
+    gc.collect()
+    assert reference() is None
+    assert len(monitor.history["step"]) == 8
+    assert monitor.skipped_batches == {}
+    monitor.plot(_axes())
+
+
+def _axes():
+    from matplotlib.figure import Figure
+
+    return Figure().add_subplot()
+
+
+def test_plot_before_training_says_what_to_do():
+    with pytest.raises(RuntimeError, match="`plot` must come after"):
+        _monitor().plot(_axes())
+
+
+def test_new_run_in_the_same_directory_stands_apart(tmp_path):
+    _fit(_network(), _monitor(tmp_path), epochs=2)
+    _fit(_network(), _monitor(tmp_path))
+    assert _steps(tmp_path) == list(range(1, 9))
+    (earlier,) = tmp_path.glob("earlier-*")
+    assert _steps(earlier) == list(range(1, 17))
+
+
+class _Stop(keras.callbacks.Callback):
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == 2:
+            raise KeyboardInterrupt
+
+
+def test_run_resumed_from_a_backup_goes_on(tmp_path):
+    backup = str(tmp_path / "backup")
+    with pytest.raises(KeyboardInterrupt):
+        _fit(
+            _network(),
+            _monitor(tmp_path / "run"),
+            keras.callbacks.BackupAndRestore(backup),
+            _Stop(),
+            epochs=3,
+        )
+    monitor = _monitor(tmp_path / "run")
+    _fit(
+        _network(), monitor, keras.callbacks.BackupAndRestore(backup), epochs=3
+    )
+    assert monitor.history["step"].tolist() == list(range(17, 25))
+    assert _steps(tmp_path / "run") == list(range(1, 25))
+
+
+def test_run_resumed_from_a_saved_model_goes_on(tmp_path):
+    model = _network()
+    _fit(model, _monitor(tmp_path / "run"))
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    monitor = _monitor(tmp_path / "run")
+    _fit(loaded, monitor)
+    assert _steps(tmp_path / "run") == list(range(1, 17))
+    assert set(monitor.history["gradient_norm"]) == {
+        variable.path for variable in model.trainable_variables
+    }
+
+
+def test_removed_directory_costs_one_warning(tmp_path):
+    class Remove(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 1:
+                shutil.rmtree(tmp_path / "run")
+
+    monitor = _monitor(tmp_path / "run")
+    with pytest.warns(UserWarning, match="training goes on") as caught:
+        _fit(_network(), monitor, Remove(), epochs=4)
+    assert len(caught) == 1
+    assert len(monitor.history["step"]) == 32
+
+
+def test_keras_tensorboard_beside_it_writes_its_own_runs(tmp_path):
+    _fit(
+        _network(),
+        keras.callbacks.TensorBoard(str(tmp_path)),
+        _monitor(tmp_path / "gradients"),
+        validation_split=0.25,
+    )
+    runs = {path.parent.name for path in tmp_path.rglob("events*")}
+    assert runs == {"train", "validation", "gradients"}
+
+
+def test_histograms_are_written_where_asked(tmp_path):
+    model = _network()
+    _fit(model, _monitor(tmp_path / "without"))
+    assert not any(
+        tag.startswith("log10")
+        for tag in _events.read(str(tmp_path / "without"))
+    )
+    model = _network()
+    _fit(model, _monitor(tmp_path / "with", histograms=True))
+    found = _events.read(str(tmp_path / "with"))
+    step, buckets = found["log10_gradient/output/kernel"][-1]
+    assert step == 8
+    assert buckets[:, 2].sum() == 8  # the kernel has 8 entries, none is 0
+
+
+def test_run_has_text_charts_and_settings(tmp_path):
+    _fit(_network(), _monitor(tmp_path), epochs=2)
+    found = _events.read(str(tmp_path))
+    assert {
+        "summary",
+        "gradient_flow",
+        "update_ratio",
+        "custom_scalars__config__",
+        "_hparams_/session_start_info",
+        "dead_units/hidden_0_activation",
+        "update_ratio/output/kernel",
+        "clipped/share",
+    } <= set(found)
+    (page,) = found["summary"][-1][1].ravel()
+    assert "No gradient held NaN or Inf." in page
+    assert "| output/kernel |" in page
+
+
+def test_event_file_of_a_deep_network_stays_below_a_megabyte(tmp_path):
+    model = kerasbn.models.mlp((6,), [4] * 50, 1)
+    model.compile("sgd", "mean_squared_error")
+    x = np.zeros((1000, 6), "float32")
+    monitor = kerasbn.callbacks.GradientMonitor(str(tmp_path))
+    model.fit(x, x[:, :1], 10, epochs=10, verbose=0, callbacks=[monitor])
+    assert int(model.optimizer.iterations) == 1000
+    files = pathlib.Path(tmp_path).rglob("events*")
+    assert sum(file.stat().st_size for file in files) < 2**20

@@ -1,0 +1,509 @@
+"""Every reading against `tf.GradientTape`, whatever `fit` runs on."""
+
+import inspect
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import kerasbn
+
+_ROWS = 16
+
+
+def _x(shape=(6,)):
+    return np.random.default_rng(0).normal(size=(_ROWS, *shape)).astype("f4")
+
+
+def _y():
+    return (_x().sum(axis=1) > 0).astype("float32")
+
+
+def _dense():
+    return kerasbn.models.mlp((6,), [8] * 2, 1), _x()
+
+
+def _embedding():
+    layers = keras.layers
+    tokens = np.random.default_rng(0).integers(0, 5, (_ROWS, 4))
+    model = keras.Sequential(
+        [
+            keras.Input((4,), dtype="int64"),
+            layers.Embedding(7, 3),
+            layers.Flatten(),
+            layers.Dense(1),
+        ]
+    )
+    return model, tokens
+
+
+def _frozen():
+    model = kerasbn.models.mlp((6,), [8] * 2, 1)
+    model.get_layer("hidden_0").trainable = False
+    return model, _x()
+
+
+def _shared():
+    inputs = keras.Input((6,))
+    layer = keras.layers.Dense(6, "relu")
+    return keras.Model(
+        inputs, keras.layers.Dense(1)(layer(layer(inputs)))
+    ), _x()
+
+
+def _nested():
+    inner = keras.Sequential([keras.Input((6,)), keras.layers.Dense(4, "tanh")])
+    return keras.Sequential([inner, keras.layers.Dense(1)]), _x()
+
+
+class Subclassed(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.first = keras.layers.Dense(5, "elu")
+        self.second = keras.layers.Dense(1)
+
+    def call(self, x):
+        return self.second(self.first(x))
+
+
+def _subclassed():
+    return Subclassed(), _x()
+
+
+class OwnStep(Subclassed):
+    def train_step(self, data):
+        x, y, _ = keras.utils.unpack_x_y_sample_weight(data)
+        with tf.GradientTape() as tape:
+            loss = self.compute_loss(x, y, self(x, training=True))
+        gradients = tape.gradient(loss, self.trainable_variables)
+        self.optimizer.apply(gradients, self.trainable_variables)
+        return {"loss": loss}
+
+
+def _own_step():
+    return OwnStep(), _x()
+
+
+def _two_ways():
+    a, b = keras.Input((6,), name="a"), keras.Input((6,), name="b")
+    both = keras.layers.Concatenate()([a, b])
+    outputs = {
+        name: keras.layers.Dense(1, name=name)(both) for name in ("p", "q")
+    }
+    return keras.Model({"a": a, "b": b}, outputs), {"a": _x(), "b": 2 * _x()}
+
+
+def _recurrent():
+    x = _x((5, 3))
+    return keras.Sequential([keras.layers.GRU(4), keras.layers.Dense(1)]), x
+
+
+def _images():
+    layers = keras.layers
+    model = keras.Sequential(
+        [
+            keras.Input((6, 6, 2)),
+            layers.SeparableConv2D(3, 3, activation="relu"),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(1),
+        ]
+    )
+    return model, _x((6, 6, 2))
+
+
+_MODELS = [
+    _dense,
+    _embedding,
+    _frozen,
+    _shared,
+    _nested,
+    _subclassed,
+    _own_step,
+    _two_ways,
+    _recurrent,
+    _images,
+]
+_MODES = {
+    "graph": {},
+    "eager": {"run_eagerly": True},
+    "xla": {"jit_compile": True},
+    "three steps per execution": {"steps_per_execution": 3},
+}
+
+
+def _targets(model, x):
+    if isinstance(x, dict):
+        return {"p": _y(), "q": 1 - _y()}
+    return _y()
+
+
+def _expected(model, x, y):
+    """What a tape says of the step to come, loss and gradients by path."""
+    call = {}
+    if "training" in inspect.signature(model.call).parameters:
+        call["training"] = True
+    state = [v.numpy() for v in model.non_trainable_variables]
+    with tf.GradientTape() as tape:
+        predictions = model(x, **call)
+        loss = model.compute_loss(x, y, predictions)
+    variables = model.trainable_variables
+    gradients = tape.gradient(loss, variables)
+    for variable, value in zip(
+        model.non_trainable_variables, state, strict=True
+    ):
+        variable.assign(value)
+    return loss.numpy(), {
+        v.path: np.asarray(tf.convert_to_tensor(g), "float64")
+        for v, g in zip(variables, gradients, strict=True)
+    }
+
+
+def _check(history, row, loss, gradients, before, after, atol=1e-6):
+    """One reading against the tape, and the weights around the step."""
+    close = dict(rtol=2e-5, atol=atol)  # float32 sums in another order
+    np.testing.assert_allclose(history["loss"][row], loss, rtol=1e-5)
+    total = np.sqrt(sum(np.sum(g**2) for g in gradients.values()))
+    np.testing.assert_allclose(history["global_norm"][row], total, **close)
+    assert set(history["gradient_norm"]) == set(gradients)
+    for path, gradient in gradients.items():
+        expected = {
+            "gradient_norm": np.linalg.norm(gradient),
+            "gradient_rms": np.sqrt(np.mean(gradient**2)),
+            "gradient_max": np.abs(gradient).max(),
+            "non_finite": 0,
+        }
+        for group, value in expected.items():
+            np.testing.assert_allclose(
+                history[group][path][row], value, **close
+            )
+        # Rounding decides whether an entry that cancels is exactly 0.
+        zeros = np.mean(np.abs(gradient) == 0), np.mean(np.abs(gradient) < 1e-7)
+        found = history["zero_share"][path][row]
+        assert zeros[0] - 0.13 <= found <= zeros[1] + 1e-6
+        weight = np.linalg.norm(before[path])
+        np.testing.assert_allclose(
+            history["weight_norm"][path][row], weight, **close
+        )
+        change = np.linalg.norm(after[path] - before[path])
+        ratio = change / weight if weight else float(change > 0)
+        np.testing.assert_allclose(
+            history["update_ratio"][path][row], ratio, rtol=2e-3, atol=1e-6
+        )
+
+
+def _weights(model):
+    return {
+        v.path: v.numpy().astype("float64") for v in model.trainable_variables
+    }
+
+
+@pytest.mark.parametrize("mode", _MODES.values(), ids=_MODES.keys())
+@pytest.mark.parametrize("build", _MODELS, ids=lambda build: build.__name__)
+def test_reading_equals_the_tape(build, mode):
+    model, x = build()
+    model.compile("sgd", "mean_squared_error", **mode)
+    y = _targets(model, x)
+    if not model.built:
+        model(x)
+    loss, gradients = _expected(model, x, y)
+    before = _weights(model)
+    monitor = kerasbn.callbacks.GradientMonitor(None, every=1, layers=False)
+    model.fit(x, y, batch_size=_ROWS, verbose=0, callbacks=[monitor])
+    assert monitor.history["step"].tolist() == [1]
+    _check(monitor.history, 0, loss, gradients, before, _weights(model))
+
+
+_CLIPS = [
+    {},
+    {"clipnorm": 0.3},
+    {"clipvalue": 0.05},
+    {"global_clipnorm": 0.2},
+]
+
+
+def _clipped(gradients, clipnorm=None, clipvalue=None, global_clipnorm=None):
+    """Keras's formulas in NumPy: the norms, and which variables changed."""
+    total = np.sqrt(sum(np.sum(g**2) for g in gradients.values()))
+    after = {}
+    for path, g in gradients.items():
+        if clipnorm:
+            g = g * min(1.0, clipnorm / max(np.linalg.norm(g), 1e-30))
+        if clipvalue:
+            g = np.clip(g, -clipvalue, clipvalue)
+        if global_clipnorm:
+            g = g * min(1.0, global_clipnorm / total)
+        after[path] = g
+    norm = np.sqrt(sum(np.sum(g**2) for g in after.values()))
+    changed = [
+        np.linalg.norm(after[p]) < np.linalg.norm(g) * (1 - 1e-5)
+        for p, g in gradients.items()
+    ]
+    return norm, np.mean(changed)
+
+
+@pytest.mark.parametrize("mode", _MODES.values(), ids=_MODES.keys())
+@pytest.mark.parametrize("micro_steps", [None, 2])
+@pytest.mark.parametrize("clip", _CLIPS, ids=str)
+def test_norms_before_and_after_clipping(clip, micro_steps, mode):
+    model, x = _dense()
+    y = _y()
+    model.compile(
+        keras.optimizers.SGD(
+            0.01, gradient_accumulation_steps=micro_steps, **clip
+        ),
+        "mean_squared_error",
+        **mode,
+    )
+    loss, gradients = _expected(model, x, y)
+    before = _weights(model)
+    monitor = kerasbn.callbacks.GradientMonitor(None, every=1, layers=False)
+    repeats = micro_steps or 1
+    data = tf.data.Dataset.from_tensors((x, y)).repeat(repeats)
+    model.fit(data, shuffle=False, verbose=0, callbacks=[monitor])
+    history = monitor.history
+    # The same batch again has the same gradient, hence the same average.
+    assert history["step"].tolist() == [1]
+    norm, share = _clipped(gradients, **clip)
+    np.testing.assert_allclose(
+        history["clipped/global_norm"], [norm], rtol=2e-5
+    )
+    np.testing.assert_allclose(history["clipped/share"], [share])
+    _check(history, 0, loss, gradients, before, _weights(model))
+
+
+@pytest.mark.parametrize("mode", _MODES.values(), ids=_MODES.keys())
+def test_accumulated_gradient_is_that_of_the_whole_batch(mode):
+    model, x = _nested()
+    y = _y()
+    model.compile(
+        keras.optimizers.SGD(0.1, gradient_accumulation_steps=4),
+        "mean_squared_error",
+        **mode,
+    )
+    loss, gradients = _expected(model, x, y)
+    before = _weights(model)
+    monitor = kerasbn.callbacks.GradientMonitor(None, every=1, layers=False)
+    model.fit(x, y, batch_size=4, verbose=0, callbacks=[monitor])
+    _check(monitor.history, 0, loss, gradients, before, _weights(model))
+    model.fit(x, y, batch_size=4, epochs=3, verbose=0, callbacks=[monitor])
+    assert monitor.history["step"].tolist() == [1, 2, 3, 4]
+
+
+def _keras_optimizers():
+    for name, kind in sorted(vars(keras.optimizers).items()):
+        if (
+            isinstance(kind, type)
+            and issubclass(kind, keras.optimizers.Optimizer)
+            and name
+            not in ("Optimizer", "MultiOptimizer", "LossScaleOptimizer")
+        ):
+            yield pytest.param(kind, id=name)
+
+
+class Own(keras.optimizers.Optimizer):
+    """A user's own: the sign of the gradient."""
+
+    def update_step(self, gradient, variable, learning_rate):
+        self.assign_sub(variable, learning_rate * keras.ops.sign(gradient))
+
+
+def _multi():
+    return keras.optimizers.MultiOptimizer(
+        keras.optimizers.OptimizerMap(
+            keras.optimizers.SGD(0.01, clipnorm=0.3),
+            {"hidden.*": keras.optimizers.Adam(0.01)},
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        *_keras_optimizers(),
+        pytest.param(lambda: Own(0.01), id="own"),
+        pytest.param(_multi, id="MultiOptimizer"),
+        pytest.param(
+            lambda: keras.optimizers.LossScaleOptimizer(
+                keras.optimizers.Adam(), initial_scale=2.0**12
+            ),
+            id="LossScaleOptimizer",
+        ),
+        pytest.param(
+            lambda: keras.optimizers.SGD(loss_scale_factor=64.0),
+            id="loss_scale_factor",
+        ),
+    ],
+)
+def test_any_optimizer_is_read(make):
+    model, x = _dense()
+    y = _y()
+    model.compile(make(), "mean_squared_error")
+    loss, gradients = _expected(model, x, y)
+    before = _weights(model)
+    monitor = kerasbn.callbacks.GradientMonitor(None, every=1, layers=False)
+    model.fit(x, y, batch_size=_ROWS, verbose=0, callbacks=[monitor])
+    _check(monitor.history, 0, loss, gradients, before, _weights(model))
+
+
+def test_multi_optimizer_clips_what_each_inner_one_is_handed():
+    model, x = _dense()
+    y = _y()
+    model.compile(_multi(), "mean_squared_error")
+    _, gradients = _expected(model, x, y)
+    monitor = kerasbn.callbacks.GradientMonitor(None, every=1, layers=False)
+    model.fit(x, y, batch_size=_ROWS, verbose=0, callbacks=[monitor])
+    adam = {p: g for p, g in gradients.items() if p.startswith("hidden")}
+    sgd = {p: g for p, g in gradients.items() if not p.startswith("hidden")}
+    expected = np.hypot(_clipped(adam)[0], _clipped(sgd, clipnorm=0.3)[0])
+    np.testing.assert_allclose(
+        monitor.history["clipped/global_norm"], [expected], rtol=2e-5
+    )
+
+
+@pytest.mark.parametrize("mode", _MODES.values(), ids=_MODES.keys())
+def test_mixed_precision_undoes_the_scale_and_counts_skipped_steps(mode):
+    keras.config.set_dtype_policy("mixed_float16")
+    model, x = _dense()
+    y = _y()
+    model.compile(
+        keras.optimizers.LossScaleOptimizer(
+            keras.optimizers.SGD(0.01), initial_scale=2.0**40
+        ),
+        "mean_squared_error",
+        **mode,
+    )
+    monitor = kerasbn.callbacks.GradientMonitor(None, every=1, layers=False)
+    steps = 40
+    data = tf.data.Dataset.from_tensors((x, y)).repeat(steps)
+    model.fit(data, shuffle=False, verbose=0, callbacks=[monitor])
+    done = int(model.optimizer.iterations)
+    assert 0 < done < steps
+    assert monitor.skipped_steps == steps - done
+    assert monitor.history["step"].tolist() == list(range(1, done + 1))
+    assert monitor.first_non_finite is None
+    # No digit of the scale is left in the norm.
+    assert 1e-2 < monitor.history["global_norm"][0] < 1e2
+
+
+def test_schedule_is_recorded_as_learning_rate():
+    schedule = keras.optimizers.schedules.ExponentialDecay(0.1, 1, 0.5)
+    model, x = _dense()
+    model.compile(keras.optimizers.SGD(schedule), "mean_squared_error")
+    monitor = kerasbn.callbacks.GradientMonitor(None, every=1, layers=False)
+    model.fit(x, _y(), batch_size=4, verbose=0, callbacks=[monitor])
+    np.testing.assert_allclose(
+        monitor.history["learning_rate"], [0.1, 0.05, 0.025, 0.0125], rtol=1e-6
+    )
+
+
+def test_train_on_batch_is_read_between_begin_and_end():
+    model, x = _dense()
+    y = _y()
+    model.compile("sgd", "mean_squared_error")
+    loss, gradients = _expected(model, x, y)
+    before = _weights(model)
+    monitor = kerasbn.callbacks.GradientMonitor(None, every=1, layers=False)
+    monitor.set_model(model)
+    monitor.on_train_begin()
+    for step in range(25):
+        model.train_on_batch(x, y)
+        if step == 0:
+            after = _weights(model)
+    monitor.on_train_end()
+    assert monitor.history["step"].tolist() == list(range(1, 26))
+    _check(monitor.history, 0, loss, gradients, before, after)
+    function = model.train_function
+    model.train_on_batch(x, y)
+    assert model.train_function is function
+    assert len(monitor.history["step"]) == 25
+
+
+def test_generative_pair_with_two_optimizers_is_read():
+    class Pair(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.one = keras.layers.Dense(1, name="one")
+            self.two = keras.layers.Dense(1, name="two")
+            self.first_optimizer = keras.optimizers.SGD(0.1)
+            self.second_optimizer = keras.optimizers.Adam(0.1)
+
+        def call(self, x):
+            return self.one(x) + self.two(x)
+
+        def train_step(self, data):
+            x, y = data
+            for layer, optimizer in (
+                (self.one, self.first_optimizer),
+                (self.two, self.second_optimizer),
+            ):
+                with tf.GradientTape() as tape:
+                    loss = tf.reduce_mean((layer(x)[:, 0] - y) ** 2)
+                found = tape.gradient(loss, layer.trainable_variables)
+                optimizer.apply(found, layer.trainable_variables)
+            return {"loss": loss}
+
+    model = Pair()
+    model.compile()
+    model(_x())
+    kernel = model.two.kernel.numpy()
+    bias = model.two.bias.numpy()
+    error = _x() @ kernel + bias - _y()[:, None]
+    gradient = 2 * _x().T @ error / _ROWS
+    monitor = kerasbn.callbacks.GradientMonitor(None, every=1, layers=False)
+    model.fit(_x(), _y(), batch_size=_ROWS, verbose=0, callbacks=[monitor])
+    history = monitor.history
+    np.testing.assert_allclose(
+        history["gradient_norm"][model.two.kernel.path],
+        [np.linalg.norm(gradient)],
+        rtol=1e-5,
+    )
+    assert len(history["gradient_norm"]) == 4
+    assert np.isnan(history["loss"]).all()  # the step keeps it to itself
+    assert monitor.first_non_finite is None
+
+
+def test_replicas_are_summed_under_mirrored_strategy(tmp_path):
+    """Two logical CPUs need a process of their own."""
+    script = tmp_path / "replicas.py"
+    script.write_text(
+        """
+import numpy as np, tensorflow as tf
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(
+    cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+import keras, kerasbn
+x = np.random.default_rng(0).normal(size=(16, 4)).astype("float32")
+y = x.sum(axis=1, keepdims=True) ** 2
+def build():
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential(
+        [keras.Input((4,)), keras.layers.Dense(3, "tanh", name="a"),
+         keras.layers.Dense(1, name="b")], name="net")
+    model.compile(keras.optimizers.SGD(0.1), "mean_squared_error")
+    return model
+def read(model):
+    monitor = kerasbn.callbacks.GradientMonitor(None, every=1, layers=False)
+    model.fit(x, y, batch_size=8, epochs=2, shuffle=False, verbose=0,
+              callbacks=[monitor])
+    return monitor
+alone = read(build()).history
+strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+with strategy.scope():
+    model = build()
+monitor = read(model)
+both = monitor.history
+assert both["step"].tolist() == [1, 2, 3, 4], both["step"]
+assert dict.keys(both) == dict.keys(alone)
+for name in alone:
+    np.testing.assert_allclose(
+        both[name], alone[name], rtol=1e-3, atol=1e-6, err_msg=name)
+assert True
+"""
+    )
+    done = subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
