@@ -94,7 +94,7 @@ class Recording:
         paths: Path of each variable.
         shapes: Shape of each variable.
         every: Steps between two readings.
-        tell: Called with each reading.
+        tell: Called with each reading and this recording.
         before: What was recorded of the same run when other variables were
             trainable; it comes first in the history.
     """
@@ -104,7 +104,7 @@ class Recording:
         paths: list[str],
         shapes: list[tuple[int, ...]],
         every: int,
-        tell: Callable[[Reading], None],
+        tell: Callable[[Reading, "Recording"], None],
         before: "Recording | None" = None,
     ):
         self.paths = paths
@@ -177,7 +177,7 @@ class Recording:
             step, {k: float(v) for k, v in scalars.items()}, groups
         )
         self.readings.append(reading)
-        self._tell(reading)
+        self._tell(reading, self)
 
     def rewind(self, step: int) -> None:
         """Forget what was recorded from that step on: it is made again."""

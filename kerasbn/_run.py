@@ -60,7 +60,7 @@ class Run:
         self._hyperparameters = hyperparameters
         self._described: list[str] = []
         self._thinned = 0
-        self._imaged_at = self._layered_at = 0
+        self._imaged_at, self._layered_at = 0, -_LAYER_STEPS
         self._drawn, self._drawing_time = time.monotonic(), 0.0
 
     def begin(self, step: int) -> None:

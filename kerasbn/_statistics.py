@@ -113,7 +113,9 @@ class MeasuredStep:
 
     def read(self) -> Window | None:
         """Return the steps since the last call, `None` if there were none."""
-        rows = self._rings["rows"].read() if "rows" in self._rings else ()
+        if "rows" not in self._rings:
+            return None
+        rows = self._rings["rows"].read()
         if not len(rows):
             return None
         head, halves = rows[:, :3], rows[:, 3:].astype("float64")
@@ -211,7 +213,8 @@ class MeasuredStep:
         step = tf.where(after > before, after, -after)  # only if applied
         seen, local.graph = local.seen, None
         self._tells_loss = local.loss is not None  # a step of the user may not
-        loss = tf.cast(local.loss if self._tells_loss else np.nan, "float32")
+        loss: Any = local.loss if self._tells_loss else np.nan
+        loss = tf.cast(loss, "float32")
         if self._replicas() > 1:
             loss = tf.distribute.get_replica_context().all_reduce("SUM", loss)
         if seen:
@@ -321,7 +324,7 @@ class MeasuredStep:
             ]
         self._local.seen.update(handed)
 
-    def _dense(self, gradient):
+    def _dense(self, gradient: Any):
         """The gradient in float32, and how many zeros were left out of it.
 
         The rows of an embedding that no token looked up.
@@ -336,11 +339,12 @@ class MeasuredStep:
             or self._accumulates()
         ):
             return tf.cast(tf.convert_to_tensor(gradient), "float32"), 0.0
+        dense_shape: Any = gradient.dense_shape
         rows, places = tf.unique(gradient.indices)
         values = tf.math.unsorted_segment_sum(
             tf.cast(gradient.values, "float32"), places, tf.size(rows)
         )
-        size = tf.reduce_prod(tf.cast(gradient.dense_shape, "float32"))
+        size = tf.reduce_prod(tf.cast(dense_shape, "float32"))
         return values, size - tf.cast(tf.size(values), "float32")
 
     def _write(self, head, seen, full):

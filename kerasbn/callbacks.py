@@ -15,7 +15,7 @@ from kerasbn._history import History, NonFinite, Reading, Recording
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Reading the layers takes a forward pass: at most this share of the time.
+# Reading the layers takes a forward pass: at most this share of an epoch.
 _LAYERS_SHARE = 0.02
 
 
@@ -148,7 +148,7 @@ class GradientMonitor(keras.callbacks.Callback):
         """The readings, as arrays."""
         self._flush()
         if self._recording is None:
-            return Recording([], [], self.every, lambda reading: None).history()
+            return Recording([], [], self.every, self._tell).history()
         return self._recording.history()
 
     @property
@@ -227,7 +227,7 @@ class GradientMonitor(keras.callbacks.Callback):
         self._name = self.model.name
         self._started = False
         self._epoch_norms: list[float] = []
-        self._began, self._probing_time = time.monotonic(), 0.0
+        self._layers_read, self._reading_time = time.monotonic(), 0.0
         if self.log_dir is not None:
             from kerasbn._run import Run
 
@@ -276,32 +276,28 @@ class GradientMonitor(keras.callbacks.Callback):
         self._skipped_steps += window.skipped
         if not len(window.steps):
             return
-        first, recorder, recording = (
-            window.steps[0],
-            self._recorder,
-            self._recording,
-        )
-        before = recording if recording and first > 1 else None
-        if before is None or before.paths != recorder.paths:
-            self._recording = recording = Recording(
+        first, recorder = window.steps[0], self._recorder
+        before = self._recording if first > 1 else None
+        if before is not None and before.paths == recorder.paths:
+            recording = before
+            recording.rewind(first)
+        else:
+            recording = self._recording = Recording(
                 recorder.paths, recorder.shapes, self.every, self._tell, before
             )
-            if before is None:
-                self._layer_readings = []
-        elif recording is not None:
-            recording.rewind(first)
+        if before is None:
+            self._layer_readings = []
         if self._run is not None and not self._started:
             self._run.begin(int(first))
         self._started = True
         self._epoch_norms += np.sqrt(np.square(window.norms).sum(1)).tolist()
-        self._recording.receive(window)
+        recording.receive(window)
         if self._run is not None and self.histograms:
             for step, counts in window.histograms.items():
                 if step == 1 or not step % self.every:
                     self._run.add_histograms(step, recorder.paths, counts)
 
-    def _tell(self, reading: Reading) -> None:
-        recording = self._recording
+    def _tell(self, reading: Reading, recording: Recording) -> None:
         if self._run is not None:
             self._run.add(reading, recording)
         if self.on_reading is not None:
@@ -313,12 +309,12 @@ class GradientMonitor(keras.callbacks.Callback):
     def _read_layers(self, last=False):
         """Read the hidden layers on the kept inputs, in time."""
         recording, recorder = self._recording, self._recorder
-        spent = time.monotonic() - self._began
+        waited = time.monotonic() - self._layers_read
         if (
             not self.layers
             or recording is None
             or not recording.readings
-            or (not last and self._probing_time > _LAYERS_SHARE * spent)
+            or (not last and self._reading_time > _LAYERS_SHARE * waited)
         ):
             return
         step = recording.readings[-1].step
@@ -331,9 +327,11 @@ class GradientMonitor(keras.callbacks.Callback):
             self._warn_once(f"The layers could not be read ({error!r})")
             self.layers = False
             return
-        self._probing_time += time.monotonic() - begin
         if found is None:
             return
+        self._layers_read = time.monotonic()
+        if self._layer_readings:  # the first takes time to compile
+            self._reading_time = self._layers_read - begin
         self._layer_readings.append((step, found))
         if self._run is not None:
             self._run.add_layers(step, found, last)
