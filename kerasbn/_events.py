@@ -12,15 +12,15 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from tensorboard.compat.proto import event_pb2, summary_pb2, tensor_pb2
-from tensorboard.compat.tensorflow_stub import pywrap_tensorflow
 from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.hparams import summary_v2
-from tensorboard.summary.writer.record_writer import RecordWriter
 from tensorboard.util import tensor_util
+
+from kerasbn import _records
 
 _SILENT = "kerasbn"  # TensorBoard makes no card of a plugin that it lacks
 _Chart = tuple[str, Sequence[str]] | tuple[str, str, str, str]
@@ -55,7 +55,7 @@ class EventWriter:
                 "Pass another directory, or log_dir=None to write nothing."
             ) from error
         self._identity = os.fstat(file.fileno())
-        self._records = RecordWriter(file)
+        self._file: IO[bytes] = file
         self._described: set[str] = set()
         self._stopped = self._closed = self._left_out = False
         self._warnings, self._queue = queue.SimpleQueue(), queue.SimpleQueue()
@@ -208,15 +208,14 @@ class EventWriter:
                         f"goes on, its like is left out of {self._path!r}."
                     )
         try:
-            self._records.close()
+            self._file.close()
         except OSError as error:
             self._stop(f"The event file could not be closed ({error})")
 
     def _write(self, **fields):
         event = event_pb2.Event(wall_time=time.time(), **fields)
         try:
-            self._records.write(event.SerializeToString())
-            self._records.flush()
+            _records.write(self._file, event.SerializeToString())
         except OSError as error:
             self._stop(f"The event file could not be written ({error})")
 
@@ -255,16 +254,7 @@ def read(log_dir: str) -> dict[str, list[tuple[int, np.ndarray]]]:
 
 def _events(path):
     with open(path, "rb") as file:
-        while _is_whole(header := file.read(12)):
-            record = file.read(int.from_bytes(header[:8], "little") + 4)
-            if not _is_whole(record):
-                return
-            yield event_pb2.Event.FromString(record[:-4])
-
-
-def _is_whole(data):  # false of nothing, too
-    checksum = pywrap_tensorflow.masked_crc32c(data[:-4])
-    return checksum == int.from_bytes(data[-4:], "little")
+        yield from map(event_pb2.Event.FromString, _records.read(file))
 
 
 def _paths(log_dir):

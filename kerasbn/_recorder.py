@@ -1,5 +1,6 @@
 """Who stands in `model.train_function` while gradients are monitored."""
 
+import time
 import types
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -8,7 +9,9 @@ import keras
 
 from kerasbn import _activations, _statistics
 
-_LEAST_WINDOW, _LONGEST_WINDOW = 10, 100  # steps between two reads by the host
+# The host reads after this many steps or seconds, whatever comes first: a read
+# takes a millisecond, and a run should be seen, or outlive a crash, up to now.
+_LONGEST_WINDOW, _LONGEST_WAIT = 100, 1.0
 
 
 class Listener(Protocol):
@@ -31,15 +34,14 @@ class GradientRecorder:
     def __init__(self, model: keras.Model, plain: Callable):
         self._model = model
         self._plain = plain
-        self._step = _statistics.MeasuredStep(model)
+        self._step = _statistics.MeasuredStep(model, 0)
         self._functions: dict[bool, Callable] = {}
         # By listener: whether it announced the coming call; `None` if it never
         # announces one, because `train_on_batch` is called by hand.
         self._listeners: dict[Listener, bool | None] = {}
         self._histograms = False
         self._probe: Any = None
-        self._window = _LEAST_WINDOW
-        self._pending, self._next_step = 0, 1
+        self._pending, self._next_step, self._flushed = 0, 1, 0.0
 
     @property
     def paths(self) -> list[str]:
@@ -54,15 +56,14 @@ class GradientRecorder:
     def attach(self, listener: Listener) -> None:
         """Tell a listener of the steps from now on."""
         self._listeners[listener] = None
-        every = min(each.every for each in self._listeners)
-        window = min(max(every, _LEAST_WINDOW), _LONGEST_WINDOW)
         if not self._functions or listener.histograms > self._histograms:
             self._histograms = listener.histograms
-            self._step = _statistics.MeasuredStep(self._model, self._histograms)
-            self._step.capacity = window + self._model.steps_per_execution
+            self._step = _statistics.MeasuredStep(
+                self._model,
+                _LONGEST_WINDOW + self._model.steps_per_execution,
+                self._histograms,
+            )
             self._functions = {}
-        longest = self._step.capacity - self._model.steps_per_execution
-        self._window = min(window, longest)
         self._model.train_function = self
 
     def announce(self, listener: Listener) -> None:
@@ -85,9 +86,8 @@ class GradientRecorder:
             if announced:
                 self._listeners[listener] = False
             elif not (by_hand and announced is None):
-                del self._listeners[listener]  # its fit was broken off
+                self.detach(listener)  # its fit was broken off
         if not self._listeners:
-            self._model.train_function = self._plain
             return self._plain(iterator)
         steps = 1 if by_hand else self._model.steps_per_execution
         start = self._coming_step()
@@ -106,13 +106,16 @@ class GradientRecorder:
                     self.detach(listener)
             raise
         self._pending += steps
-        if self._pending >= self._window:
+        if (
+            self._pending >= _LONGEST_WINDOW
+            or time.monotonic() - self._flushed > _LONGEST_WAIT
+        ):
             self.flush()
         return outputs
 
     def flush(self) -> None:
         """Hand the steps since the last read to the listeners."""
-        self._pending = 0
+        self._pending, self._flushed = 0, time.monotonic()
         window = self._step.read()
         if window is not None:
             for listener in list(self._listeners):

@@ -59,7 +59,7 @@ class Run:
         self._name = name
         self._hyperparameters = hyperparameters
         self._described: list[str] = []
-        self._thinned = 0
+        self._readings = 0
         self._imaged_at, self._layered_at = 0, -_LAYER_STEPS
         self._drawn, self._drawing_time = time.monotonic(), 0.0
 
@@ -90,21 +90,21 @@ class Run:
         )
         table = [reading.groups[group] for group in _TABLE]
         self._writer.tensor(step, "readings/variables", table)
-        values = {
-            name: value
-            for name, value in reading.flat(recording.paths).items()
-            if "/" not in name or name.split("/")[0] in (*_CURVES, "window")
-        }
-        # NaN where nothing was clipped or applied at this step is no news.
-        values |= {
-            name: value
-            for name, value in reading.scalars.items()
-            if name.startswith("clipped/") and not np.isnan(value)
-        }
-        if self._thinned == 0:
+        curves = len(_CURVES) * len(recording.paths) + len(reading.scalars)
+        if self._readings % -(-curves // _SCALARS_PER_READING) == 0:
+            # NaN where nothing is known of the clipping is no news.
+            values = {
+                name: value
+                for name, value in reading.scalars.items()
+                if not (name.startswith("clipped/") and np.isnan(value))
+            }
+            for group in _CURVES:
+                for path, number in zip(
+                    recording.paths, reading.groups[group].tolist(), strict=True
+                ):
+                    values[f"{group}/{path}"] = number
             self._writer.scalars(step, values)
-        thinning = -(-len(values) // _SCALARS_PER_READING)
-        self._thinned = (self._thinned + 1) % thinning
+        self._readings += 1
 
     def add_histograms(self, step: int, paths: list, counts: Any) -> None:
         """Write the entries of each gradient by log10 of their size."""

@@ -64,21 +64,24 @@ class MeasuredStep:
 
     Args:
         model: A compiled model.
+        capacity: Steps that the rings hold between two reads.
         histograms: Whether full steps count entries by size as well.
 
     Attributes:
         paths: Path of each trainable variable, in the order of the model.
         shapes: Shape of each.
-        capacity: Steps that the rings hold. Set it before the first step.
         kept: Variables that hold the inputs of the last full step, or `None`.
     """
 
-    def __init__(self, model: keras.Model, histograms: bool = False):
+    def __init__(
+        self, model: keras.Model, capacity: int, histograms: bool = False
+    ):
         self.paths: list[str] = []
         self.shapes: list[tuple[int, ...]] = []
-        self.capacity = 0
         self.kept: Any = None
         self._model = model
+        self._capacity = capacity
+        self._optimizers = optimizers(model)
         self._histograms = histograms
         self._columns: dict[int, int] = {}
         self._owners: dict[int, Any] = {}  # the optimizer that clips a column
@@ -105,7 +108,10 @@ class MeasuredStep:
 
     def iterations(self) -> int:
         """Return how many optimizer steps there were so far."""
-        return int(_step_number(self._model).numpy())
+        import tensorflow as tf
+
+        counts = map(_count, self._optimizers)
+        return max(int(tf.convert_to_tensor(each).numpy()) for each in counts)
 
     def may_pause(self) -> bool:
         """Whether the model can run a step that applies nothing."""
@@ -152,7 +158,7 @@ class MeasuredStep:
     def _clipped(self, norms):
         """What `clipnorm` and `global_clipnorm` make of these norms."""
         norms = norms.copy()
-        for leaf in _leaves(self._model):
+        for leaf in self._leaves:
             mine = [c for c, owner in self._owners.items() if owner is leaf]
             if self._replicas() > 1 and _clips(leaf):
                 norms[:, mine] = np.nan  # per replica, before the sum: unseen
@@ -164,14 +170,18 @@ class MeasuredStep:
                 norms[:, mine] *= limit / np.maximum(total, limit)
         return norms
 
+    @property
+    def _leaves(self):
+        return [leaf for each in self._optimizers for leaf in _leaves_of(each)]
+
     def _replicas(self):
         return self._model.distribute_strategy.num_replicas_in_sync
 
     def _clips_values(self):
-        return any(leaf.clipvalue for leaf in _leaves(self._model))
+        return any(leaf.clipvalue for leaf in self._leaves)
 
     def _accumulates(self):
-        leaves = _leaves(self._model)
+        leaves = self._leaves
         return any(leaf.gradient_accumulation_steps for leaf in leaves)
 
     def _scales_loss(self):
@@ -185,7 +195,7 @@ class MeasuredStep:
 
         if name not in self._rings:
             with tf.init_scope():
-                self._rings[name] = _measures.Ring(self.capacity, shape)
+                self._rings[name] = _measures.Ring(self._capacity, shape)
         return self._rings[name]
 
     def _lay_out(self):
@@ -207,9 +217,9 @@ class MeasuredStep:
         local = self._local
         local.graph, local.full = tf.compat.v1.get_default_graph(), full
         local.seen, local.loss = {}, None
-        before = _step_number(self._model)
+        before = _step_number(self._optimizers)
         outputs = train_step(data)
-        after = _step_number(self._model)
+        after = _step_number(self._optimizers)
         step = tf.where(after > before, after, -after)  # only if applied
         seen, local.graph = local.seen, None
         self._tells_loss = local.loss is not None  # a step of the user may not
@@ -234,7 +244,7 @@ class MeasuredStep:
             hooks.enter_context(
                 _replaced(self._model, "compute_loss", noting_loss)
             )
-            for optimizer in optimizers(self._model):
+            for optimizer in self._optimizers:
                 apply = self._measuring(optimizer)
                 hooks.enter_context(_replaced(optimizer, "apply", apply))
                 for leaf in _leaves_of(optimizer):
@@ -432,7 +442,7 @@ class MeasuredStep:
 
 def settings(model: keras.Model) -> dict[str, bool | int | float | str]:
     """What the compiled optimizer is set to, for comparing runs."""
-    leaf = _leaves(model)[0]
+    leaf = _leaves_of(optimizers(model)[0])[0]
     config = leaf.get_config()
     rate = config.get("learning_rate")
     config["learning_rate"] = (
@@ -462,20 +472,18 @@ def optimizers(model: keras.Model) -> list[keras.optimizers.Optimizer]:
     )
 
 
-def _leaves(model):
-    """The optimizers that clip and count, without their wrappers."""
-    return [leaf for each in optimizers(model) for leaf in _leaves_of(each)]
-
-
-def _step_number(model):
+def _step_number(optimizers):
     """Optimizer steps so far, as a tensor of float32."""
     import tensorflow as tf
 
-    counts = [each.iterations for each in optimizers(model)]
-    # Where gradients are accumulated it is a tensor and not a variable.
-    counts = [getattr(count, "value", count) for count in counts]
-    counts = [tf.cast(tf.convert_to_tensor(c), "float32") for c in counts]
+    counts = [tf.convert_to_tensor(_count(each)) for each in optimizers]
+    counts = [tf.cast(count, "float32") for count in counts]
     return functools.reduce(tf.maximum, counts)
+
+
+def _count(optimizer):
+    # No variable, where gradients are accumulated.
+    return getattr(optimizer.iterations, "value", optimizer.iterations)
 
 
 def _leaves_of(optimizer):

@@ -249,6 +249,7 @@ def test_broken_fit_leaves_optimizer_and_events_in_order(error, tmp_path):
     with pytest.raises(error):
         model.fit(x, y, 2, verbose=0, callbacks=[monitor, _Break(error)])
     assert vars(model.optimizer) == attributes
+    assert len(monitor.history["step"]) == 21
     _wait_for(lambda: "global_norm" in _read_events(tmp_path))
     # The next fit runs unwatched, the one after it watched again.
     recorded = len(monitor.history["step"])

@@ -29,7 +29,6 @@ from tensorboard.plugins.hparams import api_pb2
 from tensorboard.plugins.image import metadata as image_metadata
 from tensorboard.plugins.scalar import metadata as scalar_metadata
 from tensorboard.plugins.text import metadata as text_metadata
-from tensorboard.summary.writer.record_writer import RecordWriter
 from tensorboard.util import tensor_util
 
 from kerasbn import _events, _heatmap
@@ -443,8 +442,8 @@ def _full_device(_):
 def test_full_disk_is_told_once_and_training_goes_on(open_file, tmp_path):
     writer = EventWriter(str(tmp_path))
     writer.flush()
-    writer._records.close()
-    writer._records = RecordWriter(open_file(tmp_path))
+    writer._file.close()
+    writer._file = open_file(tmp_path)
 
     def train():
         for step in range(10):
@@ -464,8 +463,8 @@ def test_full_disk_is_told_once_and_training_goes_on(open_file, tmp_path):
 def test_fault_of_the_last_event_is_told_by_close(tmp_path):
     writer = EventWriter(str(tmp_path))
     writer.flush()
-    writer._records.close()
-    writer._records = RecordWriter(_Broken())
+    writer._file.close()
+    writer._file = _Broken()
     writer.scalars(1, {"loss": 1.0})
     with pytest.warns(UserWarning, match="nothing more is written"):
         writer.close()
@@ -479,8 +478,8 @@ def test_disk_that_fails_on_closing_is_told(tmp_path):
 
     writer = EventWriter(str(tmp_path))
     writer.flush()
-    writer._records.close()
-    writer._records = RecordWriter(Quota())
+    writer._file.close()
+    writer._file = Quota()
     with pytest.warns(UserWarning, match="could not be closed .*quota"):
         writer.close()
 
@@ -569,10 +568,11 @@ def test_unwritable_directory_is_named(tmp_path):
 
 # A process of its own: the module alone, so that it starts fast.
 _ALONE = f"""
-import importlib.util, os, signal, sys
-spec = importlib.util.spec_from_file_location("_events", {_events.__file__!r})
-events = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(events)
+import os, signal, sys, types
+package = types.ModuleType("kerasbn")  # whose own __init__ imports keras
+package.__path__ = [os.path.dirname({_events.__file__!r})]
+sys.modules["kerasbn"] = package
+from kerasbn import _events as events
 writer = events.EventWriter(sys.argv[1])
 for step in range(50):
     writer.scalars(step, {{"loss": step}})
