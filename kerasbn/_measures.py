@@ -87,13 +87,21 @@ def details(gradients: list, before: list, after: list) -> Any:
 
     def half_squares(x):
         if x.shape[0] == 1:
-            return tf.nn.l2_loss(x)[None]
+            return tf.reshape(tf.nn.l2_loss(x), [1])
         return total(tf.square(x)) / 2.0
+
+    def together(tensors):
+        # A stack of one would be a copy.
+        return (
+            tf.stack(tensors)
+            if len(tensors) > 1
+            else tf.expand_dims(tensors[0], 0)
+        )
 
     order, columns = [], []
     for places in _by_shape(gradients):
         g, old, new = (
-            tf.stack([tensors[place] for place in places])
+            together([tensors[place] for place in places])
             for tensors in (gradients, before, after)
         )
         axes = list(range(1, g.shape.rank))

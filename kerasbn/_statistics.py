@@ -99,9 +99,11 @@ class MeasuredStep:
         ):
             model.make_train_function(force=True)
         function, model.train_function = model.train_function, before
+        if self._replicas() == 1:
+            return function
 
         def hooked(iterator):
-            with self._hooked():
+            with self._hooked():  # around all replicas, which trace in threads
                 return function(iterator)
 
         return hooked
@@ -218,7 +220,11 @@ class MeasuredStep:
         local.graph, local.full = tf.compat.v1.get_default_graph(), full
         local.seen, local.loss = {}, None
         before = _step_number(self._optimizers)
-        outputs = train_step(data)
+        if self._replicas() == 1:
+            with self._hooked():
+                outputs = train_step(data)
+        else:
+            outputs = train_step(data)
         after = _step_number(self._optimizers)
         step = tf.where(after > before, after, -after)  # only if applied
         seen, local.graph = local.seen, None

@@ -1,0 +1,154 @@
+"""What a user sees in TensorBoard, in headless Chromium where there is one."""
+
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+
+import keras
+import numpy as np
+import pytest
+
+import kerasbn
+
+selenium = pytest.importorskip("selenium")
+pytestmark = pytest.mark.skipif(
+    not (shutil.which("chromium") and shutil.which("chromedriver")),
+    reason="chromium and chromedriver are not installed",
+)
+
+# Text and pictures of a page, those inside shadow roots included.
+_SEEN = """
+const texts = [], images = [];
+const visit = node => {
+  if (node.nodeType === Node.TEXT_NODE) texts.push(node.textContent);
+  if (node.tagName === 'STYLE' || node.tagName === 'SCRIPT') return;
+  if (node.tagName === 'IMG' && node.naturalWidth) images.push(
+    [node.src, node.naturalWidth, node.naturalHeight, node.clientWidth]);
+  if (node.shadowRoot) visit(node.shadowRoot);
+  node.childNodes.forEach(visit);
+};
+visit(document.body);
+return [texts.join(' '), images];
+"""
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory):
+    """Where TensorBoard shows a run of the monitor beside Keras's own."""
+    root = tmp_path_factory.mktemp("logs")
+    x = np.random.default_rng(0).normal(size=(256, 6)).astype("float32")
+    model = kerasbn.models.mlp((6,), [8] * 20, 1)
+    model.compile(kerasbn.optimizers.sgd(0.01), "mean_squared_error")
+    monitor = kerasbn.callbacks.GradientMonitor(str(root / "gradients"))
+    beside = keras.callbacks.TensorBoard(str(root))
+    model.fit(x, x[:, :1], epochs=5, verbose=0, callbacks=[beside, monitor])
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "tensorboard.main"),
+            *("--logdir", str(root), "--port", str(port)),
+            *("--load_fast", "false"),
+        ],
+        stderr=subprocess.DEVNULL,
+    )
+    url = f"http://localhost:{port}"
+    try:
+        _wait_for(lambda: b"gradients" in _fetched(f"{url}/data/runs"))
+        yield url
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    for option in ("headless", "no-sandbox", "disable-gpu"):
+        options.add_argument(f"--{option}")
+    options.add_argument("--window-size=1400,1500")
+    service = webdriver.ChromeService(shutil.which("chromedriver"))
+    options.binary_location = str(shutil.which("chromium"))
+    driver = webdriver.Chrome(options, service)
+    yield driver
+    driver.quit()
+
+
+def _fetched(url):
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return answer.read()
+    except OSError:
+        return b""
+
+
+def _wait_for(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < end, "TensorBoard did not show it in time"
+        time.sleep(0.2)
+    return found
+
+
+def _open(browser, url, *wanted):
+    """Open a tab and wait for its words; return the pictures in it."""
+    browser.get("about:blank")
+    browser.get(url)
+
+    def seen():
+        text, images = browser.execute_script(_SEEN)
+        return all(word in text for word in wanted) and (text, images)
+
+    return _wait_for(seen)[1]
+
+
+def test_heat_maps_are_among_the_images(browser, address):
+    url = f"{address}/#images"
+
+    def maps():
+        images = _open(browser, url, "gradient_flow", "update_ratio")
+        return [image for image in images if "individualImage" in image[0]]
+
+    found = _wait_for(lambda: len(maps()) >= 2 and maps())
+    for _, width, height, shown in found:
+        assert width > 400
+        assert height > 200
+        assert shown > 200  # large enough to read on its card
+
+
+def test_charts_of_all_layers_are_among_the_custom_scalars(browser, address):
+    _open(
+        browser,
+        f"{address}/#custom_scalars",
+        "Norm of each kernel's gradient",
+        "Norm of the whole gradient",
+        "Dead units",
+    )
+
+
+def test_summary_is_among_the_texts(browser, address):
+    _open(
+        browser,
+        f"{address}/#text",
+        "No gradient held NaN or Inf.",
+        "hidden_0/kernel",
+    )
+
+
+def test_curves_are_grouped_under_scalars_beside_those_of_keras(
+    browser, address
+):
+    _open(
+        browser,
+        f"{address}/#scalars",
+        "gradient_norm",
+        "update_ratio",
+        "dead_units",
+        "epoch_loss",
+    )
