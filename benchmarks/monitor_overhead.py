@@ -4,7 +4,7 @@ Models of one kind train in one process, a step of each in turn, each by Keras's
 own `fit` in a thread that waits for its turn. Beside the monitor stands what
 one would do otherwise: a second `GradientTape` in each step, and
 `keras.callbacks.TensorBoard(histogram_freq=1)`. Ratios are medians over groups
-of neighbouring steps. Some 15 minutes. Run:
+of neighbouring steps. Some 25 minutes. Run:
 
     python benchmarks/monitor_overhead.py
 """

@@ -40,8 +40,8 @@ class GradientMonitor(keras.callbacks.Callback):
         log_dir: Directory of this run, beside Keras's own `train` and
             `validation`, or `None` to write nothing.
         every: Optimizer steps between two readings; the very first step is
-            read too. The default 10 costs some 2 % of a training step, 1 some
-            10 % of a small one (`benchmarks/monitor_overhead.py`).
+            read too. The default 10 costs 1 to 5 % of a training step, 1 costs
+            4 to 25 % (`benchmarks/monitor_overhead.py`).
         layers: Whether to read the hidden layers at epoch ends, from the inputs
             of the last reading, as long as it takes less than 2 % of the time.
         histograms: Whether to write histograms of log10 |gradient|. Off by
