@@ -125,6 +125,7 @@ class Recording:
         share = (window.clipped < window.norms * (1 - 1e-6)).mean(axis=1)
         share[np.isnan(clipped)] = np.nan
         for row, step in enumerate(window.steps.tolist()):
+            self.rewind(step)  # a callback may have gone back meanwhile
             norms = window.norms[row]
             loss = float(window.losses[row])
             self._norms.append(norms)

@@ -29,7 +29,7 @@ class Ring:
             "synchronization": tf.VariableSynchronization.ON_READ,
             "aggregation": tf.VariableAggregation.ONLY_FIRST_REPLICA,
         }
-        self._capacity = capacity
+        self._capacity, self._shape = capacity, shape
         self._values = tf.Variable(tf.zeros((capacity, *shape)), **local)
         self._count = tf.Variable(tf.zeros((), "int64"), **local)
         self._read = 0
@@ -54,7 +54,7 @@ class Ring:
         start = max(self._read, count - self._capacity)
         self._read = count
         if start == count:
-            return np.empty((0, *self._values.shape[1:]), "float32")
+            return np.empty((0, *self._shape), "float32")
         places = np.arange(start, count) % self._capacity
         return _first(self._values)[places]
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from kerasbn import _recorder, _statistics
 from kerasbn._history import History, NonFinite, Reading, Recording
+from kerasbn._recovery import RecoverFromNonFinite as RecoverFromNonFinite
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -280,7 +281,6 @@ class GradientMonitor(keras.callbacks.Callback):
         before = self._recording if first > 1 else None
         if before is not None and before.paths == recorder.paths:
             recording = before
-            recording.rewind(first)
         else:
             recording = self._recording = Recording(
                 recorder.paths, recorder.shapes, self.every, self._tell, before
