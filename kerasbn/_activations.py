@@ -12,12 +12,10 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from kerasbn.layers import InputBatchNormalization
+from kerasbn.layers import _CONSTANT, InputBatchNormalization
 
 # Rows of a batch that are read: a unit silent on all of them is of no use.
 _ROWS = 256
-# A float32 feature that varies by less of its mean is a constant with rounding.
-_CONSTANT = 1e-6
 _NAN = float("nan")  # as a bound, none: every comparison with it is false
 _POSITIVE, _ANY = (0.0, _NAN), (_NAN, _NAN)
 _TANH, _SIGMOID, _ELU = (-0.99, 0.99), (0.01, 0.99), (-0.99, _NAN)
