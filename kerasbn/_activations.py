@@ -12,6 +12,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+from kerasbn import _shadowing
 from kerasbn.layers import _CONSTANT, InputBatchNormalization
 
 # Rows of a batch that are read: a unit silent on all of them is of no use.
@@ -169,10 +170,11 @@ class ActivationProbe:
 
         hidden, normalizations = (kind.values() for kind in self._layers)
         with contextlib.ExitStack() as stack:
-            watched = (*(layer for layer, _ in hidden), *normalizations)
-            calls = {
-                each: stack.enter_context(_watched(each)) for each in watched
-            }
+            calls: dict = {layer: [] for layer, _ in hidden}
+            calls |= {layer: [] for layer in normalizations}
+            for layer, seen in calls.items():
+                noting = _noting(layer, seen)
+                stack.enter_context(_shadowing.replaced(layer, "call", noting))
             stack.enter_context(keras.StatelessScope())
             self.model(x, training=True)
         # Outside the scope the moving statistics are those before the pass.
@@ -219,22 +221,17 @@ def _name(activation):
     return name.lower().replace("_", "")
 
 
-@contextlib.contextmanager
-def _watched(layer):
-    """Collect the inputs and outputs of a layer's calls."""
-    call, calls = layer.call, []
+def _noting(layer, calls):
+    """`call` of a layer that also notes its inputs and outputs."""
+    call = layer.call
 
-    def watched(*args, **kwargs):
+    def noting_call(*args, **kwargs):
         outputs = call(*args, **kwargs)
         inputs = (*args, *kwargs.values())[0]
         calls.append((inputs, keras.tree.flatten(outputs)[0]))
         return outputs
 
-    vars(layer)["call"] = watched  # past Keras's attribute tracking
-    try:
-        yield calls
-    finally:
-        del vars(layer)["call"]
+    return noting_call
 
 
 def _rows(values, axis, outputs):

@@ -125,7 +125,7 @@ class Recording:
         share = (window.clipped < window.norms * (1 - 1e-6)).mean(axis=1)
         share[np.isnan(clipped)] = np.nan
         for row, step in enumerate(window.steps.tolist()):
-            self.rewind(step)  # a callback may have gone back meanwhile
+            self._rewind(step)  # a callback may have gone back meanwhile
             norms = window.norms[row]
             loss = float(window.losses[row])
             self._norms.append(norms)
@@ -180,7 +180,7 @@ class Recording:
         self.readings.append(reading)
         self._tell(reading, self)
 
-    def rewind(self, step: int) -> None:
+    def _rewind(self, step):
         """Forget what was recorded from that step on: it is made again."""
         while self.readings and self.readings[-1].step >= step:
             self.readings.pop()

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import keras
 
-from kerasbn import _activations, _statistics
+from kerasbn import _activations, _statistics, _unwrapping
 
 # The host reads after this many steps or seconds, whatever comes first: a read
 # takes a millisecond, and a run should be seen, or outlive a crash, up to now.
@@ -34,12 +34,11 @@ class GradientRecorder:
     def __init__(self, model: keras.Model, plain: Callable):
         self._model = model
         self._plain = plain
-        self._step = _statistics.MeasuredStep(model, 0)
+        self._step: Any = None  # made for the first listener
         self._functions: dict[bool, Callable] = {}
         # By listener: whether it announced the coming call; `None` if it never
         # announces one, because `train_on_batch` is called by hand.
         self._listeners: dict[Listener, bool | None] = {}
-        self._histograms = False
         self._probe: Any = None
         self._pending, self._next_step, self._flushed = 0, 1, 0.0
 
@@ -56,12 +55,11 @@ class GradientRecorder:
     def attach(self, listener: Listener) -> None:
         """Tell a listener of the steps from now on."""
         self._listeners[listener] = None
-        if not self._functions or listener.histograms > self._histograms:
-            self._histograms = listener.histograms
+        if self._step is None or listener.histograms > self._step.histograms:
             self._step = _statistics.MeasuredStep(
                 self._model,
                 _LONGEST_WINDOW + self._model.steps_per_execution,
-                self._histograms,
+                listener.histograms,
             )
             self._functions = {}
         self._model.train_function = self
@@ -126,14 +124,12 @@ class GradientRecorder:
 
         `None` if those could not be kept.
         """
-        if self._step.kept is None:
+        kept = self._step.kept.value()
+        if kept is None:
             return None
         if self._probe is None:
             self._probe = _activations.ActivationProbe(self._model)
-        inputs = keras.tree.map_structure(
-            lambda kept: kept.value(), self._step.kept
-        )
-        return self._probe.read(inputs)
+        return self._probe.read(kept[0])
 
     def _coming_step(self):
         """Number of the optimizer step that comes next."""
@@ -156,7 +152,7 @@ def recorder(model: keras.Model) -> GradientRecorder:
             f'backend={keras.backend.backend()!r}. Set KERAS_BACKEND="'
             'tensorflow" before keras is imported.'
         )
-    if not model.compiled or not _statistics.optimizers(model):
+    if not model.compiled or not _unwrapping.optimizers(model):
         raise RuntimeError(
             "`model` must be compiled before its gradients are monitored. "
             f"Received: model={model.name!r}. Call `model.compile` first."

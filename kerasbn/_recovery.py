@@ -19,7 +19,7 @@ class RecoverFromNonFinite(keras.callbacks.Callback):
             rate to an eighth at most.
         factor: What the learning rate is multiplied by, in (0, 1). The default
             0.5 is a gentle step, for a rate that was only just too high.
-        save_freq: "epoch" saves before each epoch, an integer after so many
+        save_freq: "epoch" saves between epochs, an integer after so many
             batches, as in `keras.callbacks.BackupAndRestore`. What is saved
             stays in memory: as much as weights and optimizer take.
 
@@ -85,7 +85,7 @@ class RecoverFromNonFinite(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         """Save what training can go back to."""
-        if not self._saved or self.save_freq == "epoch":
+        if not self._saved:
             self._save()
 
     def on_train_batch_end(self, batch, logs=None):
@@ -101,15 +101,21 @@ class RecoverFromNonFinite(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         """Go back if the last step spoilt the weights, unseen by a loss."""
-        if not _are_finite(v.numpy() for v in self._variables()):
+        values = self._read()
+        if not _are_finite(values):
             self._recover()
+        elif self.save_freq == "epoch":
+            self._saved = values
 
     def _variables(self):
         return [*self.model.variables, *self.model.optimizer.variables]
 
+    def _read(self):
+        return {id(v): v.numpy() for v in self._variables()}
+
     def _save(self):
-        values = {id(v): v.numpy() for v in self._variables()}
-        if _are_finite(values.values()):
+        values = self._read()
+        if _are_finite(values):
             self._saved = values
 
     def _recover(self):
@@ -153,6 +159,6 @@ def _rate(optimizer):
 def _are_finite(values):
     return all(
         np.isfinite(value).all()
-        for value in values
+        for value in values.values()
         if np.issubdtype(value.dtype, np.floating)
     )

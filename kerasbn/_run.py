@@ -59,7 +59,7 @@ class Run:
         self._name = name
         self._hyperparameters = hyperparameters
         self._described: list[str] = []
-        self._readings = 0
+        self._readings = self._last = 0
         self._imaged_at, self._layered_at = 0, -_LAYER_STEPS
         self._drawn, self._drawing_time = time.monotonic(), 0.0
 
@@ -71,6 +71,9 @@ class Run:
 
     def add(self, reading: Reading, recording: Recording) -> None:
         """Write one reading."""
+        if reading.step <= self._last:  # a callback went back
+            self._writer.start(reading.step)
+        self._last = reading.step
         if self._described != recording.paths:
             self._described = recording.paths
             description = {

@@ -9,7 +9,6 @@ and 10 % under XLA (20 x 100 network, Keras 3.15, TensorFlow 2.21).
 """
 
 import contextlib
-import functools
 import threading
 import warnings
 from collections.abc import Callable
@@ -18,9 +17,7 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
-from kerasbn import _measures
-
-_KEPT_ROWS, _KEPT_ENTRIES = 256, 2**22
+from kerasbn import _keeping, _measures, _shadowing, _unwrapping
 
 
 class Window(NamedTuple):
@@ -70,7 +67,8 @@ class MeasuredStep:
     Attributes:
         paths: Path of each trainable variable, in the order of the model.
         shapes: Shape of each.
-        kept: Variables that hold the inputs of the last full step, or `None`.
+        kept: Inputs and targets of the last full step.
+        histograms: Whether full steps count entries by size as well.
     """
 
     def __init__(
@@ -78,11 +76,11 @@ class MeasuredStep:
     ):
         self.paths: list[str] = []
         self.shapes: list[tuple[int, ...]] = []
-        self.kept: Any = None
+        self.kept = _keeping.KeptBatch(model.jit_compile is True)
+        self.histograms = histograms
         self._model = model
         self._capacity = capacity
-        self._optimizers = optimizers(model)
-        self._histograms = histograms
+        self._optimizers = _unwrapping.optimizers(model)
         self._columns: dict[int, int] = {}
         self._owners: dict[int, Any] = {}  # the optimizer that clips a column
         self._rings: dict[str, _measures.Ring] = {}
@@ -94,7 +92,7 @@ class MeasuredStep:
         """Make a train function that measures; the model keeps its own."""
         model, train_step = self._model, self._model.train_step
         before = model.train_function
-        with _replaced(
+        with _shadowing.replaced(
             model, "train_step", lambda data: self._run(train_step, data, full)
         ):
             model.make_train_function(force=True)
@@ -112,7 +110,7 @@ class MeasuredStep:
         """Return how many optimizer steps there were so far."""
         import tensorflow as tf
 
-        counts = map(_count, self._optimizers)
+        counts = map(_unwrapping.count, self._optimizers)
         return max(int(tf.convert_to_tensor(each).numpy()) for each in counts)
 
     def may_pause(self) -> bool:
@@ -162,7 +160,7 @@ class MeasuredStep:
         norms = norms.copy()
         for leaf in self._leaves:
             mine = [c for c, owner in self._owners.items() if owner is leaf]
-            if self._replicas() > 1 and _clips(leaf):
+            if self._replicas() > 1 and _unwrapping.clips(leaf):
                 norms[:, mine] = np.nan  # per replica, before the sum: unseen
             elif leaf.clipnorm:
                 norms[:, mine] = np.minimum(norms[:, mine], leaf.clipnorm)
@@ -174,7 +172,11 @@ class MeasuredStep:
 
     @property
     def _leaves(self):
-        return [leaf for each in self._optimizers for leaf in _leaves_of(each)]
+        return [
+            leaf
+            for each in self._optimizers
+            for leaf in _unwrapping.leaves_of(each)
+        ]
 
     def _replicas(self):
         return self._model.distribute_strategy.num_replicas_in_sync
@@ -215,17 +217,17 @@ class MeasuredStep:
         import tensorflow as tf
 
         if full:
-            self._keep(data)
+            self.kept.keep(data)
         local = self._local
         local.graph, local.full = tf.compat.v1.get_default_graph(), full
         local.seen, local.loss = {}, None
-        before = _step_number(self._optimizers)
+        before = _unwrapping.step_number(self._optimizers)
         if self._replicas() == 1:
             with self._hooked():
                 outputs = train_step(data)
         else:
             outputs = train_step(data)
-        after = _step_number(self._optimizers)
+        after = _unwrapping.step_number(self._optimizers)
         step = tf.where(after > before, after, -after)  # only if applied
         seen, local.graph = local.seen, None
         self._tells_loss = local.loss is not None  # a step of the user may not
@@ -248,15 +250,19 @@ class MeasuredStep:
 
         with contextlib.ExitStack() as hooks:
             hooks.enter_context(
-                _replaced(self._model, "compute_loss", noting_loss)
+                _shadowing.replaced(self._model, "compute_loss", noting_loss)
             )
             for optimizer in self._optimizers:
                 apply = self._measuring(optimizer)
-                hooks.enter_context(_replaced(optimizer, "apply", apply))
-                for leaf in _leaves_of(optimizer):
+                hooks.enter_context(
+                    _shadowing.replaced(optimizer, "apply", apply)
+                )
+                for leaf in _unwrapping.leaves_of(optimizer):
                     if leaf is not optimizer:
                         noting = self._noting(leaf)
-                        hooks.enter_context(_replaced(leaf, "apply", noting))
+                        hooks.enter_context(
+                            _shadowing.replaced(leaf, "apply", noting)
+                        )
             yield
 
     def _measuring(self, optimizer):
@@ -303,11 +309,11 @@ class MeasuredStep:
 
         if not self.paths:
             self._lay_out()
-        leaves = _leaves_of(optimizer)
+        leaves = _unwrapping.leaves_of(optimizer)
         if not self._local.seen:
             self._local.rate = tf.cast(leaves[0].learning_rate, "float32")
-        scale = tf.cast(_loss_scale(optimizer), "float32")
-        sums = _accumulated(leaves[0]) if len(leaves) == 1 else []
+        scale = tf.cast(_unwrapping.loss_scale(optimizer), "float32")
+        sums = _unwrapping.accumulated(leaves[0]) if len(leaves) == 1 else []
         sums = sums if len(sums) == len(variables) else [None] * len(variables)
         handed = []
         for gradient, variable, total in zip(
@@ -398,7 +404,7 @@ class MeasuredStep:
         )
         absent = tf.stack([tf.cast(each.absent, "float32") for each in found])
         details += absent[:, None] * tf.one_hot(1, details.shape[1])
-        if self._histograms:
+        if self.histograms:
             details = tf.concat(
                 [details, _measures.histograms(gradients)], axis=1
             )
@@ -408,131 +414,3 @@ class MeasuredStep:
             )
         details = tf.concat([tf.fill((count, 1), head[0]), details], axis=1)
         self._ring("details", tuple(details.shape)).put(details)
-
-    def _keep(self, data):
-        """Keep the inputs of this step for the readings of the layers."""
-        import tensorflow as tf
-
-        x = keras.utils.unpack_x_y_sample_weight(data)[0]
-        compiled = self._model.jit_compile is True  # XLA wants fixed shapes
-        if not all(
-            isinstance(each, tf.Tensor)
-            and each.shape.rank
-            and not (compiled and None in each.shape[1:])
-            for each in keras.tree.flatten(x)
-        ):
-            return
-
-        def variable(each):
-            size = int(np.prod([size or 1 for size in each.shape[1:]]))
-            rows = min(_KEPT_ROWS, max(1, _KEPT_ENTRIES // size))
-            shape = [rows if compiled else 0, *(s or 0 for s in each.shape[1:])]
-            return tf.Variable(
-                tf.zeros(shape, each.dtype),
-                trainable=False,
-                shape=shape if compiled else [None, *each.shape[1:]],
-            )
-
-        def keep(kept, each):
-            if compiled:  # in a circle, where there are fewer
-                rows = tf.range(kept.shape[0]) % tf.shape(each)[0]
-                kept.assign(tf.gather(each, rows))
-            else:
-                kept.assign(each[:_KEPT_ROWS])
-
-        if self.kept is None:
-            with tf.init_scope():
-                self.kept = keras.tree.map_structure(variable, x)
-        keras.tree.map_structure(keep, self.kept, x)
-
-
-def settings(model: keras.Model) -> dict[str, bool | int | float | str]:
-    """What the compiled optimizer is set to, for comparing runs."""
-    leaf = _leaves_of(optimizers(model)[0])[0]
-    config = leaf.get_config()
-    rate = config.get("learning_rate")
-    config["learning_rate"] = (
-        rate
-        if isinstance(rate, int | float)
-        else str(rate["class_name"])
-        if isinstance(rate, dict)
-        else type(rate).__name__
-    )
-    kept = {
-        name: value
-        for name, value in config.items()
-        if isinstance(value, bool | int | float | str) and name != "name"
-    }
-    return {"optimizer": type(leaf).__name__, **kept}
-
-
-def optimizers(model: keras.Model) -> list[keras.optimizers.Optimizer]:
-    """Those a train step may apply: the compiled one, or those of a GAN."""
-    found = [getattr(model, "optimizer", None), *vars(model).values()]
-    return list(
-        {
-            id(each): each
-            for each in found
-            if isinstance(each, keras.optimizers.Optimizer)
-        }.values()
-    )
-
-
-def _step_number(optimizers):
-    """Optimizer steps so far, as a tensor of float32."""
-    import tensorflow as tf
-
-    counts = [tf.convert_to_tensor(_count(each)) for each in optimizers]
-    counts = [tf.cast(count, "float32") for count in counts]
-    return functools.reduce(tf.maximum, counts)
-
-
-def _count(optimizer):
-    # No variable, where gradients are accumulated.
-    return getattr(optimizer.iterations, "value", optimizer.iterations)
-
-
-def _leaves_of(optimizer):
-    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
-        return _leaves_of(optimizer.inner_optimizer)
-    if isinstance(optimizer, keras.optimizers.MultiOptimizer):
-        return list(optimizer.optimizers)
-    return [optimizer]
-
-
-def _loss_scale(optimizer):
-    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
-        return optimizer.dynamic_scale
-    return optimizer.loss_scale_factor or 1.0
-
-
-def _accumulated(optimizer):
-    """The sums of the gradients of the micro-steps before."""
-    if not optimizer.gradient_accumulation_steps:
-        return []
-    return [
-        variable
-        for variable in optimizer.variables
-        if variable.path.endswith("gradient_accumulator")
-    ]
-
-
-def _clips(optimizer):
-    return (
-        optimizer.clipnorm or optimizer.clipvalue or optimizer.global_clipnorm
-    )
-
-
-@contextlib.contextmanager
-def _replaced(instance, name, method):
-    """Shadow a method on one instance, past Keras's attribute tracking."""
-    attributes = vars(instance)
-    before = attributes.get(name)
-    attributes[name] = method
-    try:
-        yield
-    finally:
-        if before is None:
-            del attributes[name]
-        else:
-            attributes[name] = before

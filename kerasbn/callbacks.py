@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
-from kerasbn import _recorder, _statistics
+from kerasbn import _recorder, _unwrapping
 from kerasbn._history import History, NonFinite, Reading, Recording
 from kerasbn._recovery import RecoverFromNonFinite as RecoverFromNonFinite
 
@@ -233,7 +233,7 @@ class GradientMonitor(keras.callbacks.Callback):
             from kerasbn._run import Run
 
             self._run = Run(
-                self.log_dir, self._name, _statistics.settings(self.model)
+                self.log_dir, self._name, _unwrapping.settings(self.model)
             )
         recorder.attach(self)
         self._recorder = recorder

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from kerasbn import _cloning, _data, _folding
+from kerasbn import _cloning, _data, _folding, _shadowing
 from kerasbn.layers import BatchNormalization, InputBatchNormalization
 
 
@@ -190,7 +190,6 @@ def _plain(model):
     return graph
 
 
-@contextlib.contextmanager
 def _watched(layer, see):
     """Hand the inputs and the mask of a layer's calls to `see`."""
     call = layer.call
@@ -199,11 +198,7 @@ def _watched(layer, see):
         see(inputs, mask)
         return call(inputs, *args, mask=mask, **kwargs)
 
-    vars(layer)["call"] = watched  # past Keras's attribute tracking
-    try:
-        yield
-    finally:
-        del vars(layer)["call"]
+    return _shadowing.replaced(layer, "call", watched)
 
 
 def _call_order(model, layers, batch):

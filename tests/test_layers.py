@@ -235,20 +235,9 @@ def test_synchronized_statistics_are_sound_far_from_zero():
     np.testing.assert_allclose(output.std(axis=0), 1.0, rtol=1e-2)
 
 
-def test_synchronized_layer_pools_unequal_replicas_and_honours_masks(tmp_path):
-    """Two logical CPUs need a process of their own."""
-    import subprocess
-    import sys
-
-    script = tmp_path / "replicas.py"
-    script.write_text(
+def test_synchronized_layer_pools_replicas_and_honours_masks(run_on_two_cpus):
+    run_on_two_cpus(
         """
-import numpy as np, tensorflow as tf
-cpu = tf.config.list_physical_devices("CPU")[0]
-tf.config.set_logical_device_configuration(
-    cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-import kerasbn
-strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 x = (np.arange(8.0).reshape(2, 4, 1) ** 2 + 1000).astype("float32")
 mask = np.array([[1, 1, 1, 0], [1, 0, 0, 0]], bool)
 with strategy.scope():
@@ -267,7 +256,6 @@ for variable, expected in (
         np.testing.assert_allclose(replica.numpy(), [expected], rtol=1e-6)
 """
     )
-    subprocess.run([sys.executable, script], check=True, capture_output=True)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 import kerasbn
+from kerasbn import _events
 
 _X = np.ones((400, 1), "float32")
 
@@ -83,13 +84,15 @@ def test_schedule_is_left_as_it_is():
     assert np.isfinite(model.get_weights()[0]).all()
 
 
-def test_monitor_forgets_the_steps_that_were_undone():
+def test_monitor_and_its_file_forget_the_steps_that_were_undone(tmp_path):
     x = _X[:40].copy()
     x[31] = np.nan
-    model = _line(0.1)
-    monitor = kerasbn.callbacks.GradientMonitor(None, every=1, layers=False)
+    model, log_dir = _line(0.1), str(tmp_path)
+    monitor = kerasbn.callbacks.GradientMonitor(log_dir, every=1, layers=False)
     _fit(model, monitor, _recover(), x=x)
     assert monitor.history["step"].tolist() == [1, 2]
+    written = _events.read(log_dir)["readings/step"]
+    assert [step for step, _ in written] == [1, 2]
     bias = model.trainable_variables[-1].path
     assert monitor.first_non_finite == (8, bias, "forward")
 
