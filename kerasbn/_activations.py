@@ -135,15 +135,15 @@ class ActivationProbe:
                 "`model` must be built before its activations are read. "
                 f"Received: model={self.model.name!r}. Call it on a batch."
             )
-        outputs = set(_output_layers(self.model))
+        outputs = set(output_layers(self.model))
         hidden, normalizations = {}, {}
-        for layer, activation in dict(_leaves(self.model)).items():
+        for layer, activation in dict(leaves(self.model)).items():
             path = layer.path or layer.name  # without weights there is no path
             while path in hidden or path in normalizations:
                 path += "_"
             if isinstance(layer, _NORMALIZATIONS):
                 normalizations[path] = layer
-            elif _name(activation) not in _NOT_HIDDEN and layer not in outputs:
+            elif name(activation) not in _NOT_HIDDEN and layer not in outputs:
                 hidden[path] = layer, activation
         return hidden, normalizations
 
@@ -186,7 +186,7 @@ class ActivationProbe:
         return tf.concat(columns, axis=1)
 
 
-def _leaves(layer):
+def leaves(layer):
     """The layers that act as one, each with its activation or `None`."""
     for inner in layer._layers:  # Keras has no public list of sublayers
         core = inner
@@ -198,12 +198,12 @@ def _leaves(layer):
         if isinstance(core, _ACTIVATIONS):
             activation = core
         if core is inner and set(inner._layers) - {activation}:
-            yield from _leaves(inner)
+            yield from leaves(inner)
         else:
             yield inner, activation
 
 
-def _output_layers(model):
+def output_layers(model):
     last = []
     if isinstance(model, keras.Sequential):
         last = model.layers[-1:]
@@ -211,10 +211,10 @@ def _output_layers(model):
         last = [output._keras_history.operation for output in model.outputs]
     for layer in last:
         yield layer
-        yield from _output_layers(layer)
+        yield from output_layers(layer)
 
 
-def _name(activation):
+def name(activation):
     if not callable(activation):
         return ""
     name = getattr(activation, "__name__", type(activation).__name__)
@@ -268,7 +268,7 @@ def _reading(layer, activation, calls):
 
 
 def _intervals(activation):
-    live, steep = _INTERVALS.get(_name(activation), (None, None))
+    live, steep = _INTERVALS.get(name(activation), (None, None))
     if isinstance(activation, layers.ELU):
         live = steep = (-0.99 * activation.alpha, _NAN)
     if isinstance(activation, layers.ReLU) and activation.negative_slope:

@@ -7,6 +7,7 @@ import numpy as np
 
 SCALARS = (
     "loss",
+    "window/loss",
     "learning_rate",
     "global_norm",
     "clipped/global_norm",
@@ -116,6 +117,7 @@ class Recording:
         self._every = every
         self._tell = tell
         self._norms: list[np.ndarray] = []  # since the last reading
+        self._losses: list[float] = []  # likewise
 
     def receive(self, window: Any) -> None:
         """Take a `_statistics.Window`."""
@@ -129,6 +131,7 @@ class Recording:
             norms = window.norms[row]
             loss = float(window.losses[row])
             self._norms.append(norms)
+            self._losses.append(loss)
             if self.first_non_finite is None and not np.isfinite(norms).all():
                 last = int(np.flatnonzero(~np.isfinite(norms))[-1])
                 self.first_non_finite = NonFinite(
@@ -154,6 +157,7 @@ class Recording:
         seen = np.array(self._norms)
         totals = _total(seen)
         scalars |= {
+            "window/loss": np.mean(self._losses),
             "window/global_norm_min": totals.min(),
             "window/global_norm_max": totals.max(),
             "window/non_finite_steps": (~np.isfinite(seen).all(axis=1)).sum(),
@@ -173,7 +177,7 @@ class Recording:
             "weight_norm": weight,
             "update_ratio": ratio,
         }
-        self._norms = []
+        self._norms, self._losses = [], []
         reading = Reading(
             step, {k: float(v) for k, v in scalars.items()}, groups
         )
@@ -185,6 +189,11 @@ class Recording:
         while self.readings and self.readings[-1].step >= step:
             self.readings.pop()
 
+    def table(self, group: str) -> np.ndarray:
+        """A group of numbers, shape `(readings, variables)`."""
+        rows = [reading.groups[group] for reading in self.readings]
+        return np.array(rows).reshape(-1, len(self.paths))
+
     def history(self) -> History:
         """The readings as arrays over the recorded steps."""
         columns: dict[str, Any] = {
@@ -195,8 +204,9 @@ class Recording:
                 [each.scalars[name] for each in self.readings], "float64"
             )
         for group in GROUPS if self.readings else ():
-            table = np.array([each.groups[group] for each in self.readings])
-            for path, column in zip(self.paths, table.T, strict=True):
+            for path, column in zip(
+                self.paths, self.table(group).T, strict=True
+            ):
                 columns[f"{group}/{path}"] = column
         return _joined(self._before, columns, len(self.readings))
 

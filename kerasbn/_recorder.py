@@ -119,12 +119,16 @@ class GradientRecorder:
             for listener in list(self._listeners):
                 listener.receive(window)
 
+    def kept_batch(self) -> tuple[Any, Any] | None:
+        """Inputs and targets of the last full step."""
+        return self._step.kept.value()
+
     def read_layers(self) -> dict[str, dict[str, float]] | None:
         """Read the hidden layers on the inputs of the last full step.
 
         `None` if those could not be kept.
         """
-        kept = self._step.kept.value()
+        kept = self.kept_batch()
         if kept is None:
             return None
         if self._probe is None:

@@ -61,7 +61,9 @@ def write(file: IO[bytes], record: bytes) -> None:
 def read(file: IO[bytes]) -> Iterator[bytes]:
     """Return the whole records; stop quietly at one that is cut off."""
     while len(header := file.read(12)) == 12:
+        if _masked(header[:8]) != header[8:]:
+            return  # before a length is believed
         record = file.read(int.from_bytes(header[:8], "little"))
-        if _masked(header[:8]) != header[8:] or _masked(record) != file.read(4):
+        if _masked(record) != file.read(4):
             return
         yield record

@@ -9,6 +9,7 @@ import numpy as np
 from kerasbn._events import EventWriter
 from kerasbn._history import GROUPS, SCALARS, Reading, Recording
 from kerasbn._measures import EDGES
+from kerasbn.diagnosis import Diagnosis
 
 # Bytes are what limits it: 1 MB per 1,000 steps of a 50-layer network. A scalar
 # takes some 70 bytes, mostly its tag, so a network with more tags than this has
@@ -59,12 +60,14 @@ class Run:
         self._name = name
         self._hyperparameters = hyperparameters
         self._described: list[str] = []
+        self._description: dict[str, Any] = {}
         self._readings = self._last = 0
         self._imaged_at, self._layered_at = 0, -_LAYER_STEPS
         self._drawn, self._drawing_time = time.monotonic(), 0.0
 
-    def begin(self, step: int) -> None:
+    def begin(self, step: int, description: dict) -> None:
         """Start at that step: a new run from 1 on, else one resumed."""
+        self._description = description
         self._writer.start(step)
         self._writer.hparams(self._hyperparameters)
         self._writer.layout(_CHARTS)
@@ -83,13 +86,12 @@ class Run:
                 "scalars": SCALARS,
                 "groups": _TABLE,
                 "settings": self._hyperparameters,
+                **self._description,
             }
-            self._writer.note(
-                reading.step, "readings/description", json.dumps(description)
-            )
+            self.note(reading.step, "description", description)
         step = reading.step
         self._writer.tensor(
-            step, "readings/step", list(reading.scalars.values())
+            step, "readings/step", [reading.scalars[name] for name in SCALARS]
         )
         table = [reading.groups[group] for group in _TABLE]
         self._writer.tensor(step, "readings/variables", table)
@@ -109,6 +111,10 @@ class Run:
             self._writer.scalars(step, values)
         self._readings += 1
 
+    def note(self, step: int, what: str, content: Any) -> None:
+        """Write something for the diagnosis of this run."""
+        self._writer.note(step, f"readings/{what}", json.dumps(content))
+
     def add_histograms(self, step: int, paths: list, counts: Any) -> None:
         """Write the entries of each gradient by log10 of their size."""
         width = EDGES[1] - EDGES[0]
@@ -119,7 +125,7 @@ class Run:
 
     def add_layers(self, step: int, layers: dict, last: bool = False) -> None:
         """Write what an epoch's end found in the layers."""
-        self._writer.note(step, "readings/layers", json.dumps(layers))
+        self.note(step, "layers", layers)
         if step - self._layered_at >= _LAYER_STEPS or last:
             self._layered_at = step
             values = {
@@ -167,7 +173,7 @@ class Run:
 
 def gradient_flow(recording: Recording, name: str) -> dict[str, Any]:
     """What the heat map of the gradients draws: window maxima of the RMS."""
-    table = _table(recording, "gradient_norm_max")
+    table = recording.table("gradient_norm_max")
     sizes = [np.prod(shape) for shape in recording.shapes]
     values = table / np.sqrt(sizes)
     return {
@@ -181,15 +187,11 @@ def gradient_flow(recording: Recording, name: str) -> dict[str, Any]:
 def update_flow(recording: Recording, name: str) -> dict[str, Any]:
     """What the heat map of the updates draws."""
     return {
-        **_rows(recording, _table(recording, "update_ratio")),
+        **_rows(recording, recording.table("update_ratio")),
         "title": f"Updates of {name!r}",
         "label": "update / weights",
         "limits": (-7.0, 0.0),
     }
-
-
-def _table(recording, group):
-    return np.array([reading.groups[group] for reading in recording.readings])
 
 
 def _rows(recording, table):
@@ -199,19 +201,24 @@ def _rows(recording, table):
     shown = kernels or list(range(len(shapes)))
     labels = [recording.paths[i].removesuffix("/kernel") for i in shown]
     steps = np.array([reading.step for reading in recording.readings])
-    values = table.reshape(len(steps), len(shapes))[:, shown].T
+    values = table[:, shown].T
     return {"steps": steps, "rms": values, "labels": labels}
 
 
 def summary(
-    recording: Recording, skipped_steps: int, skipped_batches: dict[str, int]
+    recording: Recording,
+    skipped_steps: int,
+    skipped_batches: dict[str, int],
+    findings: Diagnosis,
 ) -> str:
-    """The run in a page of Markdown: what to look at first, then a table."""
+    """The run in a page of Markdown: what is wrong, then tables."""
     history = recording.history()
     found = recording.first_non_finite
     norms = history["window/global_norm_max"]
     spike = int(np.argmax(np.nan_to_num(norms, nan=np.inf)))
     lines = [
+        *map(_paragraph, findings),
+        *([] if findings else [findings.healthy]),
         f"Steps {history['step'][0]} to {history['step'][-1]}, "
         f"{len(history['step'])} readings.",
         f"Loss {history['loss'][0]:.4g} at the first reading, "
@@ -244,3 +251,12 @@ def summary(
         *rows,
     ]
     return "\n\n".join(lines) + "\n\n" + "\n".join(table)
+
+
+def _paragraph(finding):
+    return (
+        f"**{finding.problem}** in `{finding.where}`, step {finding.step} "
+        f"({finding.severity}, {finding.confidence}). {finding.evidence} "
+        f"{finding.cost}\n\n{finding.remedy} [Source]({finding.source})\n\n"
+        f"```diff\n{finding.patch}\n```"
+    )

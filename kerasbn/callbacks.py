@@ -3,14 +3,21 @@
 import time
 import warnings
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 
-from kerasbn import _recorder, _unwrapping
-from kerasbn._history import History, NonFinite, Reading, Recording
+from kerasbn import _inspection, _recorder, _trace, _unwrapping, diagnosis
+from kerasbn._history import (
+    GROUPS,
+    SCALARS,
+    History,
+    NonFinite,
+    Reading,
+    Recording,
+)
 from kerasbn._recovery import RecoverFromNonFinite as RecoverFromNonFinite
 
 if TYPE_CHECKING:
@@ -53,6 +60,9 @@ class GradientMonitor(keras.callbacks.Callback):
             being a flat dict by the names in TensorBoard: what `wandb.log`,
             `mlflow.log_metrics` or `print` take. If it raises, training goes
             on, with one warning.
+        stop_on: Names of problems at whose finding training ends with the
+            epoch, such as `["non_finite", "output_mismatch"]`. Empty by
+            default: a finding is advice.
 
     Attributes:
         history: What was read, see below.
@@ -63,6 +73,9 @@ class GradientMonitor(keras.callbacks.Callback):
             "activation_deviation" and, per batch normalization,
             "statistics_distance" (median distance of moving from batch
             statistics, in deviations).
+        findings: What `kerasbn.diagnose` says of the run so far. It is asked at
+            every epoch end, and what is new is printed as one line, unless
+            `fit` is silent (`verbose=0`).
         first_non_finite: `NonFinite(step, variable, origin)` where a gradient
             first held NaN or Inf, else `None`.
         skipped_steps: Steps that a `LossScaleOptimizer` skipped.
@@ -113,6 +126,7 @@ class GradientMonitor(keras.callbacks.Callback):
         histograms: bool = False,
         log: bool = True,
         on_reading: Callable[[int, dict[str, float]], object] | None = None,
+        stop_on: Collection[str] = (),
     ):
         super().__init__()
         if every < 1:
@@ -125,12 +139,20 @@ class GradientMonitor(keras.callbacks.Callback):
                 "`on_reading` must be a function of a step and a dict. "
                 f"Received: on_reading={on_reading!r}."
             )
+        unknown = sorted(set(stop_on) - set(diagnosis.PROBLEMS))
+        if isinstance(stop_on, str) or unknown:
+            raise ValueError(
+                "`stop_on` must hold names of problems. "
+                f"Received: stop_on={stop_on!r}. "
+                f"Use names of {list(diagnosis.PROBLEMS)}."
+            )
         self.log_dir = log_dir
         self.every = every
         self.layers = layers
         self.histograms = histograms
         self.log = log
         self.on_reading = on_reading
+        self.stop_on = frozenset(stop_on)
         self._forget()
 
     def _forget(self):
@@ -143,6 +165,8 @@ class GradientMonitor(keras.callbacks.Callback):
         self._seen: Any = None  # a weak reference to the model
         self._warned: set[str] = set()
         self._skipped_steps = 0
+        self._inspection = _inspection.Inspection()
+        self._told: set[str] = set()  # problems
 
     @property
     def history(self) -> History:
@@ -165,6 +189,11 @@ class GradientMonitor(keras.callbacks.Callback):
                     )
                     column[row] = number
         return History(columns)
+
+    @property
+    def findings(self) -> diagnosis.Diagnosis:
+        """What is wrong, first what to mend first."""
+        return diagnosis.diagnose(self)
 
     @property
     def first_non_finite(self) -> NonFinite | None:
@@ -229,12 +258,13 @@ class GradientMonitor(keras.callbacks.Callback):
         self._started = False
         self._epoch_norms: list[float] = []
         self._layers_read, self._reading_time = time.monotonic(), 0.0
+        self._settings = _unwrapping.settings(self.model)
+        self._planned_steps = 0
+        self._inspection.see_model(self.model)
         if self.log_dir is not None:
             from kerasbn._run import Run
 
-            self._run = Run(
-                self.log_dir, self._name, _unwrapping.settings(self.model)
-            )
+            self._run = Run(self.log_dir, self._name, self._settings)
         recorder.attach(self)
         self._recorder = recorder
 
@@ -249,8 +279,14 @@ class GradientMonitor(keras.callbacks.Callback):
             logs["grad_norm"] = float(np.mean(self._epoch_norms))
         self._epoch_norms = []
         self._read_layers()
-        if self._run is not None and self._recording is not None:
-            self._run.draw(self._recording)
+        recording = self._recording
+        if recording is not None and recording.readings:
+            self._inspect()
+            if self._run is not None:
+                step = recording.readings[-1].step
+                self._run.note(step, "data", self._inspection.data)
+                self._run.draw(recording)
+            self._judge()
 
     def on_train_end(self, logs=None):
         """Draw the whole run, close the file, leave the model as it was."""
@@ -263,7 +299,10 @@ class GradientMonitor(keras.callbacks.Callback):
 
             self._run.draw(recording, last=True)
             page = _run.summary(
-                recording, self._skipped_steps, self.skipped_batches
+                recording,
+                self._skipped_steps,
+                self.skipped_batches,
+                self.findings,
             )
             self._run.text(recording.readings[-1].step, "summary", page)
         self._close()
@@ -278,6 +317,9 @@ class GradientMonitor(keras.callbacks.Callback):
         if not len(window.steps):
             return
         first, recorder = window.steps[0], self._recorder
+        self._inspection.see_batch(recorder.kept_batch())
+        if not self._inspection.data:
+            self._inspect()
         before = self._recording if first > 1 else None
         if before is not None and before.paths == recorder.paths:
             recording = before
@@ -287,15 +329,50 @@ class GradientMonitor(keras.callbacks.Callback):
             )
         if before is None:
             self._layer_readings = []
+        if not self._started:
+            self._planned_steps = int(first) - 1 + _planned(self.params)
         if self._run is not None and not self._started:
-            self._run.begin(int(first))
+            self._run.begin(
+                int(first),
+                {
+                    "description": self._inspection.model,
+                    "planned_steps": self._planned_steps,
+                },
+            )
         self._started = True
         self._epoch_norms += np.sqrt(np.square(window.norms).sum(1)).tolist()
+        finite = recording.first_non_finite is None
         recording.receive(window)
+        found = recording.first_non_finite
+        if self._run is not None and found is not None and finite:
+            self._run.note(found.step, "non_finite", found)
         if self._run is not None and self.histograms:
             for step, counts in window.histograms.items():
                 if step == 1 or not step % self.every:
                     self._run.add_histograms(step, recorder.paths, counts)
+
+    @property
+    def trace(self) -> _trace.Trace:
+        """All that is known of the run, as `kerasbn.diagnose` judges it."""
+        self._flush()
+        recording = self._recording or Recording([], [], self.every, self._tell)
+        readings = recording.readings
+        return _trace.Trace(
+            steps=np.array([reading.step for reading in readings], int),
+            scalars={
+                name: np.array([reading.scalars[name] for reading in readings])
+                for name in SCALARS
+            },
+            tables={group: recording.table(group) for group in GROUPS},
+            paths=recording.paths,
+            shapes=recording.shapes,
+            layers=list(self._layer_readings),
+            settings=self._settings,
+            model=self._inspection.model,
+            data=self._inspection.data,
+            planned_steps=self._planned_steps,
+            non_finite=recording.first_non_finite,
+        )
 
     def _tell(self, reading: Reading, recording: Recording) -> None:
         if self._run is not None:
@@ -305,6 +382,33 @@ class GradientMonitor(keras.callbacks.Callback):
                 self.on_reading(reading.step, reading.flat(recording.paths))
             except Exception as error:
                 self._warn_once(f"`on_reading` raised {error!r}")
+
+    def _inspect(self):
+        """See what the model and its data are like."""
+        kept = self._recorder.kept_batch()
+        try:
+            self._inspection.see_model(self.model)
+            if kept is not None:
+                self._inspection.see_data(self.model, kept)
+        except Exception as error:
+            self._warn_once(
+                f"Model and data could not be described ({error!r})"
+            )
+
+    def _judge(self):
+        """Tell what is newly found, and stop where that was asked for."""
+        try:
+            findings = self.findings
+        except Exception as error:
+            self._warn_once(f"The run could not be judged ({error!r})")
+            return
+        for finding in findings:
+            if finding.problem not in self._told:
+                self._told.add(finding.problem)
+                if self.params.get("verbose"):
+                    print(f"\nGradientMonitor: {finding}")
+        if self.stop_on & {finding.problem for finding in findings}:
+            self.model.stop_training = True
 
     def _read_layers(self, last=False):
         """Read the hidden layers on the kept inputs, in time."""
@@ -349,3 +453,8 @@ class GradientMonitor(keras.callbacks.Callback):
         if self._run is not None:
             self._run.close()
             self._run = None
+
+
+def _planned(params):
+    """Steps that `fit` is to take, 0 if it does not know."""
+    return (params.get("steps") or 0) * (params.get("epochs") or 0)

@@ -1,0 +1,706 @@
+"""How right the diagnosis is, and how often the rescue helps: an evaluation.
+
+Healthy baselines on sixteen families of data and networks get one fault each:
+learning rate, initializer, activation, input scale, output against loss,
+clipping, statistics, NaN. A case counts as faulty only if its validation score
+(accuracy, or R2 of a regression) stays below 0.8 of its healthy twin's, and as
+healthy only if it reaches 0.97 of the family's best control. A third of the
+families took no part in choosing the thresholds; they are reported apart.
+
+A run is detected if any epoch end gives a finding, and the problem is right if
+the finding that stands first at the end of training is one that the fault may
+be called by. A healthy run is a false alarm if any epoch end gives a finding.
+
+Some 40 minutes on two cores; with a folder it goes on where it was broken off.
+
+    python benchmarks/diagnosis.py [FOLDER]
+"""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import concurrent.futures
+import multiprocessing
+import pathlib
+import pickle
+import random
+import sys
+import tempfile
+import time
+import zlib
+from typing import NamedTuple
+
+import keras
+import numpy as np
+from sklearn import datasets, model_selection, preprocessing
+
+import kerasbn
+from kerasbn import _inspection, _rules
+
+SEED, STEPS = 0, 500
+
+
+def digits():
+    x, y = datasets.load_digits(return_X_y=True)
+    return x / 16, y
+
+
+def iris():
+    return datasets.load_iris(return_X_y=True)
+
+
+def cancer():
+    return datasets.load_breast_cancer(return_X_y=True)
+
+
+def wine():
+    return datasets.load_wine(return_X_y=True)
+
+
+def moons():
+    return datasets.make_moons(1200, noise=0.15, random_state=0)
+
+
+def circles():
+    return datasets.make_circles(1200, noise=0.08, factor=0.5, random_state=0)
+
+
+def blobs():
+    return datasets.make_blobs(
+        1200, 8, centers=5, cluster_std=4.0, random_state=0
+    )[:2]
+
+
+def diabetes():
+    x, y = datasets.load_diabetes(return_X_y=True)
+    return x, (y - y.mean()) / y.std()
+
+
+def friedman():
+    x, y = datasets.make_friedman1(1200, noise=0.5, random_state=0)
+    return x, (y - y.mean()) / y.std()
+
+
+def plane():
+    x, y = datasets.make_regression(
+        1000, 15, n_informative=8, noise=20.0, random_state=0
+    )[:2]
+    return x, (y - y.mean()) / y.std()
+
+
+def labels():
+    return datasets.make_multilabel_classification(
+        1200, 20, n_classes=5, random_state=0
+    )[:2]
+
+
+def digit_images():
+    x, y = digits()
+    return x.reshape(-1, 8, 8, 1), y
+
+
+def stripes():
+    """Images of stripes in four directions, with noise."""
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 4, 1000)
+    angle = (y * np.pi / 4)[:, None, None]
+    rows, columns = np.mgrid[:12, :12]
+    phase = rng.uniform(0, 2 * np.pi, 1000)[:, None, None]
+    wave = np.sin(rows * np.cos(angle) + columns * np.sin(angle) + phase)
+    return (wave + rng.normal(0, 0.7, wave.shape))[..., None], y
+
+
+def sines():
+    """Sequences by frequency: three classes."""
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 3, 1000)
+    time_steps = np.arange(24)
+    wave = np.sin(
+        time_steps * (0.3 + 0.25 * y)[:, None]
+        + rng.uniform(0, 2 * np.pi, (1000, 1))
+    )
+    return (wave + rng.normal(0, 0.3, wave.shape))[..., None], y
+
+
+def forecast():
+    """The next value of a noisy oscillation."""
+    rng = np.random.default_rng(0)
+    speed = rng.uniform(0.2, 0.8, (1000, 1))
+    phase = rng.uniform(0, 2 * np.pi, (1000, 1))
+    wave = np.sin(np.arange(21) * speed + phase)
+    wave = wave + rng.normal(0, 0.05, wave.shape)
+    return wave[:, :20, None], wave[:, 20] / wave[:, 20].std()
+
+
+def majority():
+    """Sequences of signs: whether there are more of one in the first half."""
+    rng = np.random.default_rng(0)
+    x = rng.choice([-1.0, 1.0], (1200, 15))
+    return x[..., None], (x[:, :9].sum(axis=1) > 0).astype(int)
+
+
+class Family(NamedTuple):
+    data: object
+    kind: str  # of the network
+    task: str
+    held_out: bool = False
+
+
+FAMILIES = {
+    "digits": Family(digits, "dense", "classes"),
+    "iris": Family(iris, "dense", "classes"),
+    "cancer": Family(cancer, "dense", "binary"),
+    "moons": Family(moons, "dense", "binary"),
+    "blobs": Family(blobs, "dense", "classes"),
+    "diabetes": Family(diabetes, "dense", "regression"),
+    "friedman": Family(friedman, "dense", "regression"),
+    "digit images": Family(digit_images, "conv", "classes"),
+    "sines": Family(sines, "recurrent", "classes"),
+    "forecast": Family(forecast, "recurrent", "regression"),
+    "wine": Family(wine, "dense", "classes", True),
+    "circles": Family(circles, "dense", "binary", True),
+    "plane": Family(plane, "dense", "regression", True),
+    "labels": Family(labels, "dense", "labels", True),
+    "stripes": Family(stripes, "conv", "classes", True),
+    "majority": Family(majority, "recurrent", "binary", True),
+}
+
+
+class Setting(NamedTuple):
+    """A network and its training, as a user would write it in Keras."""
+
+    depth: int = 3
+    units: int = 32
+    activation: str = "relu"
+    initializer: object = "he_normal"
+    bias: float = 0.0
+    normalization: str | None = None
+    momentum: float = 0.99
+    optimizer: str = "adam"
+    learning_rate: object = 1e-3
+    clipnorm: float | None = None
+    batch_size: int = 32
+    scaled: bool = True
+    factor: float = 1.0  # of the inputs
+    offset: float = 0.0
+    nan: float = 0.0  # share of the rows with a NaN
+    output: str | None = None  # None: what fits the task
+    loss: object = None
+    output_units: int | None = None
+    dropout: float = 0.0
+    decay: bool = False  # of the learning rate, to zero
+    input_normalization: bool = False
+
+
+BASES = {
+    "dense": [
+        Setting(3, activation="relu"),
+        Setting(3, activation="tanh", initializer="glorot_uniform"),
+        Setting(6, activation="elu", optimizer="sgd", learning_rate=0.02),
+        Setting(10, activation="relu", normalization="batch"),
+        Setting(20, activation="elu", normalization="batch"),
+        Setting(5, activation="gelu", normalization="layer"),
+    ],
+    "conv": [
+        Setting(3, 16, activation="relu"),
+        Setting(4, 16, activation="elu", optimizer="sgd", learning_rate=0.02),
+        Setting(6, 16, activation="relu", normalization="batch"),
+    ],
+    "recurrent": [
+        Setting(1, 24, activation="gru", learning_rate=3e-3),
+        Setting(2, 24, activation="lstm", learning_rate=5e-3),
+        Setting(1, 24, activation="simple_rnn", learning_rate=2e-3),
+    ],
+}
+HEALTHY = {
+    "rate / 2": lambda s: s._replace(learning_rate=s.learning_rate / 2),
+    "rate x 2": lambda s: s._replace(learning_rate=s.learning_rate * 2),
+    "batch 8": lambda s: s._replace(batch_size=8),
+    "batch 64": lambda s: s._replace(
+        batch_size=64, learning_rate=s.learning_rate * 1.4
+    ),
+    "rate decays": lambda s: s._replace(
+        decay=True, learning_rate=s.learning_rate * 1.5
+    ),
+    "clipped": lambda s: s._replace(clipnorm=1.0),
+    "dropout": lambda s: s._replace(dropout=0.1),
+    "raw, normalized inside": lambda s: s._replace(
+        scaled=False, factor=100.0, input_normalization=True
+    ),
+    "rmsprop": lambda s: s._replace(
+        optimizer="rmsprop", learning_rate=min(s.learning_rate, 2e-3)
+    ),
+    "logits": lambda s: s._replace(output="logits"),
+}
+VANISHING = {"vanishing_gradient", "saturated_activation"}
+TOO_HIGH = {
+    "learning_rate_too_high",
+    "oscillating_loss",
+    "non_finite",
+    "exploding_gradient",
+}
+
+
+def normal(deviation):
+    return ("normal", deviation)
+
+
+# By fault: the problems that it may be called, and what it changes.
+FAULTS = {
+    "rate 1e-7": (
+        {"learning_rate_too_low"},
+        lambda s: s._replace(learning_rate=1e-7),
+    ),
+    "rate / 1000": (
+        {"learning_rate_too_low"},
+        lambda s: s._replace(learning_rate=s.learning_rate / 1000),
+    ),
+    "rate 1": (TOO_HIGH, lambda s: s._replace(learning_rate=1.0)),
+    "rate 10": (TOO_HIGH, lambda s: s._replace(learning_rate=10.0)),
+    "zeros": (
+        {"symmetric_units"},
+        lambda s: s._replace(initializer="zeros"),
+    ),
+    "constant": (
+        {"symmetric_units"},
+        lambda s: s._replace(initializer=("constant", 0.1)),
+    ),
+    "initializer too small": (
+        {"vanishing_gradient"},
+        lambda s: s._replace(
+            depth=max(s.depth, 8),
+            initializer=normal(0.01),
+            normalization=None,
+        ),
+    ),
+    "initializer too large": (
+        {"exploding_gradient", "saturated_activation", "non_finite"},
+        lambda s: s._replace(
+            depth=max(s.depth, 6), initializer=normal(2.0), normalization=None
+        ),
+    ),
+    "deep sigmoid": (
+        VANISHING,
+        lambda s: s._replace(
+            depth=12,
+            activation="sigmoid",
+            initializer="glorot_uniform",
+            normalization=None,
+        ),
+    ),
+    "deep plain": (
+        VANISHING,
+        lambda s: s._replace(
+            depth=40,
+            activation="tanh",
+            initializer=normal(0.1),
+            normalization=None,
+        ),
+    ),
+    "inputs x 10,000": (
+        {"input_scale"},
+        lambda s: s._replace(factor=1e4, normalization=None),
+    ),
+    "inputs + 1,000": (
+        {"input_scale"},
+        lambda s: s._replace(offset=1e3, normalization=None),
+    ),
+    "dead units": (
+        {"dead_units"},
+        lambda s: s._replace(activation="relu", bias=-8.0, normalization=None),
+    ),
+    "saturated": (
+        {"saturated_activation"},
+        lambda s: s._replace(
+            activation="tanh",
+            initializer=normal(8.0),
+            normalization=None,
+            depth=4,
+        ),
+    ),
+    "relu as output": (
+        {"output_mismatch"},
+        lambda s: s._replace(output="relu"),
+    ),
+    "wrong output": ({"output_mismatch"}, "by task"),
+    "wrong loss": ({"output_mismatch"}, "by task"),
+    "clipped to 1e-5": (
+        {"clipping_always_on"},
+        lambda s: s._replace(
+            optimizer="sgd", learning_rate=0.02, clipnorm=1e-5
+        ),
+    ),
+    "slow statistics": (
+        {"batch_statistics_mismatch"},
+        lambda s: s._replace(normalization="batch", momentum=0.9999),
+    ),
+    "NaN in the data": ({"non_finite"}, lambda s: s._replace(nan=0.02)),
+}
+WRONG_OUTPUT = {
+    "classes": lambda s: s._replace(output="softmax", output_units=1),
+    "binary": lambda s: s._replace(output="softmax"),
+    "labels": lambda s: s._replace(output="softmax"),
+    "regression": lambda s: s._replace(output="sigmoid"),
+}
+WRONG_LOSS = {
+    "classes": lambda s: s._replace(output="softmax", loss="from_logits"),
+    "binary": lambda s: s._replace(output="tanh"),
+    "labels": lambda s: s._replace(output="linear"),
+    "regression": lambda s: s._replace(loss="binary_crossentropy"),
+}
+
+
+def changed(setting, fault, family):
+    change = FAULTS[fault][1]
+    if change == "by task":
+        tables = {"wrong output": WRONG_OUTPUT, "wrong loss": WRONG_LOSS}
+        change = tables[fault][family.task]
+    return change(setting)
+
+
+def cases(name):
+    """Names and settings of a family's cases: healthy ones, then faulty."""
+    family = FAMILIES[name]
+    bases = BASES[family.kind]
+    choose = random.Random(zlib.crc32(name.encode()) + SEED)
+    found = {f"base {i}": (None, base) for i, base in enumerate(bases)}
+    for title, change in HEALTHY.items():
+        if title == "batch 8" and family.kind == "recurrent":
+            continue
+        found[title] = (None, change(choose.choice(bases)))
+    for fault in FAULTS:
+        if family.kind == "recurrent" and fault in (
+            "deep sigmoid",
+            "deep plain",
+            "dead units",
+            "saturated",
+            "slow statistics",
+            "initializer too small",
+            "inputs + 1,000",
+        ):
+            continue
+        if family.kind == "conv" and fault in ("deep sigmoid", "deep plain"):
+            continue
+        base = choose.choice(bases)
+        found[fault] = (base, changed(base, fault, family))
+    return found
+
+
+def split(name, setting):
+    family = FAMILIES[name]
+    x, y = family.data()
+    x, y = x.astype("float32"), y.astype("float32")
+    stratify = y if family.task in ("classes", "binary") else None
+    x, x_val, y, y_val = model_selection.train_test_split(
+        x, y, test_size=0.3, random_state=0, stratify=stratify
+    )
+    if setting.scaled and x.ndim == 2:
+        scaler = preprocessing.StandardScaler().fit(x)
+        x, x_val = scaler.transform(x), scaler.transform(x_val)
+    x, x_val = (each * setting.factor + setting.offset for each in (x, x_val))
+    if setting.nan:
+        rows = np.random.default_rng(0).random(len(x)) < setting.nan
+        x[rows, ..., 0] = np.nan
+    return x, y, x_val, y_val
+
+
+def initializer(setting):
+    """Of its own for each layer, by class: seeds differ."""
+    if isinstance(setting.initializer, str):
+        return setting.initializer
+    kind, value = setting.initializer
+    if kind == "normal":
+        return keras.initializers.RandomNormal(stddev=value)
+    return keras.initializers.Constant(value)
+
+
+def build(name, setting, x, y):
+    """The compiled network of a case."""
+    family = FAMILIES[name]
+    layers = keras.layers
+    norms = {
+        "batch": lambda: layers.BatchNormalization(momentum=setting.momentum),
+        "layer": layers.LayerNormalization,
+    }
+    stack = [keras.Input(x.shape[1:])]
+    if setting.input_normalization:
+        stack.append(kerasbn.layers.InputBatchNormalization())
+    for index in range(setting.depth):
+        options = {
+            "kernel_initializer": initializer(setting),
+            "bias_initializer": keras.initializers.Constant(setting.bias),
+        }
+        normalized = setting.normalization is not None
+        if family.kind == "recurrent":
+            kinds = {
+                "gru": layers.GRU,
+                "lstm": layers.LSTM,
+                "simple_rnn": layers.SimpleRNN,
+            }
+            kind = kinds.get(setting.activation, layers.SimpleRNN)
+            del options["bias_initializer"]
+            if options["kernel_initializer"] == "he_normal":
+                del options["kernel_initializer"]
+            if not isinstance(setting.initializer, str) or (
+                setting.initializer == "zeros"
+            ):
+                options["recurrent_initializer"] = initializer(setting)
+            last = index == setting.depth - 1
+            stack.append(
+                kind(setting.units, return_sequences=not last, **options)
+            )
+        elif family.kind == "conv":
+            stack.append(
+                layers.Conv2D(
+                    setting.units,
+                    3,
+                    padding="same",
+                    use_bias=not normalized or setting.bias != 0,
+                    **options,
+                )
+            )
+        else:
+            stack.append(
+                layers.Dense(
+                    setting.units,
+                    use_bias=not normalized or setting.bias != 0,
+                    **options,
+                )
+            )
+        if family.kind != "recurrent":
+            if normalized:
+                stack.append(norms[setting.normalization]())
+            stack.append(layers.Activation(setting.activation))
+        if setting.dropout:
+            stack.append(layers.Dropout(setting.dropout))
+    if family.kind == "conv":
+        stack.append(layers.GlobalAveragePooling2D())
+    units = {
+        "classes": int(np.max(y)) + 1,
+        "binary": 1,
+        "labels": y.shape[-1],
+        "regression": 1,
+    }[family.task]
+    fitting = {
+        "classes": ("softmax", "sparse_categorical_crossentropy"),
+        "binary": ("sigmoid", "binary_crossentropy"),
+        "labels": ("sigmoid", "binary_crossentropy"),
+        "regression": ("linear", "mean_squared_error"),
+    }
+    output, loss = fitting[family.task]
+    logits = setting.output == "logits" or setting.loss == "from_logits"
+    if logits and family.task != "regression":
+        kinds = {
+            "classes": keras.losses.SparseCategoricalCrossentropy,
+        }
+        kind = kinds.get(family.task, keras.losses.BinaryCrossentropy)
+        loss = kind(from_logits=True)
+    elif setting.loss:
+        loss = setting.loss
+    if setting.output == "logits":
+        output = "linear"
+    elif setting.output:
+        output = setting.output
+    stack.append(layers.Dense(setting.output_units or units, activation=output))
+    model = keras.Sequential(stack)
+    rate = setting.learning_rate
+    if setting.decay:
+        rate = keras.optimizers.schedules.CosineDecay(rate, STEPS)
+    kind = {
+        "adam": keras.optimizers.Adam,
+        "sgd": keras.optimizers.SGD,
+        "rmsprop": keras.optimizers.RMSprop,
+    }[setting.optimizer]
+    options = {"momentum": 0.9} if setting.optimizer == "sgd" else {}
+    model.compile(kind(rate, clipnorm=setting.clipnorm, **options), loss)
+    return model
+
+
+def score(name, model, x, y):
+    """Accuracy, or R2: what a user looks at."""
+    task = FAMILIES[name].task
+    predicted = model.predict(x, verbose=0, batch_size=512)
+    if task == "regression":
+        error = np.mean((predicted.ravel() - y) ** 2)
+        return float(max(0.0, np.nan_to_num(1 - error / y.var(), nan=0.0)))
+    if not np.isfinite(predicted).all():
+        predicted = np.zeros_like(predicted)
+    if task == "classes":
+        return float((predicted.argmax(axis=1) == y).mean())
+    logits = getattr(model.loss, "from_logits", False)
+    chosen = predicted.reshape(y.shape[0], -1) > (0.0 if logits else 0.5)
+    return float((chosen == y.reshape(len(y), -1)).mean())
+
+
+def epochs_of(rows, batch_size):
+    return max(5, min(30, round(STEPS / -(-rows // batch_size))))
+
+
+def run(name, setting):
+    """Train a case once: its score, its trace, steps at its epoch ends."""
+    started = time.perf_counter()
+    x, y, x_val, y_val = split(name, setting)
+    keras.utils.set_random_seed(SEED)
+    model = build(name, setting, x, y)
+    before = _inspection.before_training(model, x, y, setting.batch_size)
+    monitor = kerasbn.callbacks.GradientMonitor(None)
+    epochs = epochs_of(len(x), setting.batch_size)
+    steps = -(-len(x) // setting.batch_size)
+    failed = None
+    try:
+        model.fit(
+            x, y, setting.batch_size, epochs, verbose=0, callbacks=[monitor]
+        )
+    except Exception as error:
+        failed = repr(error)
+    found = score(name, model, x_val, y_val) if failed is None else 0.0
+    return {
+        "score": found,
+        "before": before,
+        "trace": monitor.trace if failed is None else None,
+        "epoch_ends": [steps * (i + 1) for i in range(epochs)],
+        "seconds": time.perf_counter() - started,
+        "failed": failed,
+    }
+
+
+def kept(folder, name, title, setting):
+    path = folder / f"{name}_{title}.pickle".replace(" ", "-").replace("/", "")
+    if not path.exists():
+        path.write_bytes(pickle.dumps(run(name, setting)))
+    return pickle.loads(path.read_bytes())
+
+
+def all_runs(folder):
+    """Every run, trained by two processes: family, title, base, result."""
+    folder.mkdir(parents=True, exist_ok=True)
+    jobs = [
+        (name, title, base, setting)
+        for name in FAMILIES
+        for title, (base, setting) in cases(name).items()
+    ]
+    context = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(2, context) as pool:
+        futures = [
+            pool.submit(kept, folder, name, title, setting)
+            for name, title, _, setting in jobs
+        ]
+        for done, (job, future) in enumerate(zip(jobs, futures, strict=True)):
+            result = future.result()
+            print(
+                f"\r{done + 1}/{len(jobs)} {job[0]}: {job[1]}" + " " * 20,
+                end="",
+                file=sys.stderr,
+                flush=True,
+            )
+            yield *job, result
+
+
+def guess(name):
+    """Score of the best constant answer."""
+    y = split(name, BASES[FAMILIES[name].kind][0])[3]
+    if FAMILIES[name].task == "regression":
+        return 0.0
+    if FAMILIES[name].task == "labels":
+        return float(np.maximum(y.mean(axis=0), 1 - y.mean(axis=0)).mean())
+    return float(np.unique(y, return_counts=True)[1].max() / len(y))
+
+
+class Case(NamedTuple):
+    """A run, judged."""
+
+    family: str
+    title: str
+    setting: Setting
+    base: Setting | None
+    kind: str  # "healthy", "faulty", or "neither", which counts for nothing
+    score: float
+    twin: float  # score of the healthy twin
+    detected: float | None  # share of the steps until the first finding
+    problems: list[str]  # at the end, first what is to be mended first
+
+
+def serious(trace):
+    found, _ = _rules.judge(trace)
+    return [each.problem for each in found if each.severity != "minor"]
+
+
+def judged(runs):
+    """The cases of all runs."""
+    by_family = {}
+    for name, title, base, setting, result in runs:
+        by_family.setdefault(name, []).append((title, base, setting, result))
+    for name, members in by_family.items():
+        scores = {s: r["score"] for _, b, s, r in members if b is None}
+        control, chance = max(scores.values()), guess(name)
+        for title, base, setting, result in members:
+            twin = control if base is None else scores[base]
+            if base is None:
+                good = result["score"] >= 0.97 * control
+                kind = "healthy" if good else "neither"
+            else:
+                bad = result["score"] - chance < 0.8 * (twin - chance)
+                kind = "faulty" if bad else "neither"
+            ends = result["epoch_ends"]
+            early = serious(result["before"])
+            detected, problems = (0.0, early) if early else (None, [])
+            if result["trace"] is not None:
+                for end in ends:
+                    problems = serious(result["trace"].until(end))
+                    if problems and detected is None:
+                        detected = end / ends[-1]
+            yield Case(
+                name,
+                title,
+                setting,
+                base,
+                kind,
+                result["score"],
+                twin,
+                detected,
+                problems,
+            )
+
+
+def is_right(case):
+    return case.problems[:1] and case.problems[0] in FAULTS[case.title][0]
+
+
+def diagnosis_table(cases):
+    print(
+        f"\n{'':22}{'faulty':>8}{'detected':>10}{'right':>8}"
+        f"{'until':>8}{'healthy':>10}{'alarms':>8}"
+    )
+    for told, held_out in (("tuned on", False), ("kept out", True)):
+        chosen = [c for c in cases if FAMILIES[c.family].held_out is held_out]
+        faulty = [c for c in chosen if c.kind == "faulty"]
+        healthy = [c for c in chosen if c.kind == "healthy"]
+        found = [c for c in faulty if c.detected is not None]
+        alarms = [c for c in healthy if c.detected is not None]
+        print(
+            f"{told + ' (families)':22}{len(faulty):8}"
+            f"{len(found) / len(faulty):10.1%}"
+            f"{sum(map(bool, map(is_right, faulty))) / len(faulty):8.1%}"
+            f"{np.median([c.detected for c in found]):8.1%}"
+            f"{len(healthy):10}{len(alarms) / len(healthy):8.1%}"
+        )
+    print("\nmissed, wrong or false:")
+    for case in cases:
+        wrong = case.kind == "faulty" and not is_right(case)
+        if wrong or (case.kind == "healthy" and case.detected is not None):
+            mark = "kept out " if FAMILIES[case.family].held_out else ""
+            print(
+                f"  {mark}{case.family}: {case.title} ({case.score:.2f} of "
+                f"{case.twin:.2f}): {', '.join(case.problems) or 'nothing'}"
+            )
+
+
+def main():
+    folder = pathlib.Path(sys.argv[1] if sys.argv[1:] else tempfile.mkdtemp())
+    cases = list(judged(all_runs(folder)))
+    diagnosis_table(cases)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,378 @@
+"""What a change of a model means for each of its layers."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+import numpy as np
+
+from kerasbn import _activations, _inspection, _linear, layers, models
+from kerasbn._surgery import NORMALIZATIONS, Edit, Graph, has_kernel, rebuilt
+
+_KERNEL_LAYERS = {*_linear._LINEAR, keras.layers.EinsumDense}
+_RECURRENT = (keras.layers.RNN, keras.layers.Bidirectional)
+_ACTIVATION_LAYERS = (
+    keras.layers.Activation,
+    keras.layers.ReLU,
+    keras.layers.LeakyReLU,
+    keras.layers.PReLU,
+    keras.layers.ELU,
+)
+_LINEAR = {"", "linear"}
+_SOFTMAX = {"softmax", "logsoftmax", "sparsemax"}
+# These saturate too, or end a network: initialized as sigmoid and softmax are.
+_LIKE_SIGMOID = {
+    *_SOFTMAX,
+    "hardsigmoid",
+    "hardtanh",
+    "logsigmoid",
+    "softsign",
+    "tanhshrink",
+}
+# Operations that may do the work of a `Rescaling`.
+_ARITHMETIC = {"Divide", "TrueDivide", "Multiply", "Subtract"}
+
+_KERNEL_INITIALIZERS = (
+    "kernel_initializer",
+    "depthwise_initializer",
+    "pointwise_initializer",
+)
+_KERNELS = ("kernel", "depthwise_kernel", "pointwise_kernel")
+
+
+class Anatomy:
+    """A plain model with what a planner asks about it."""
+
+    def __init__(self, model: Any):
+        self.graph = Graph(model)
+        self.outputs = self.graph.above_outputs()
+        self._activations = dict(_activations.leaves(model))
+        self._names = {
+            each.name for each in (*model._flatten_layers(), *self.operations)
+        }
+
+    @property
+    def operations(self) -> list[Any]:
+        """All operations, each once."""
+        return list(self.graph.operations)
+
+    def hidden(self) -> Iterator[Any]:
+        """Operations that are no part of the output and may be changed."""
+        for each in self.operations:
+            if each not in self.outputs and getattr(each, "trainable", True):
+                yield each
+
+    def activation(self, operation: Any) -> Any:
+        """The activation of an operation, a function or a layer."""
+        return self._activations.get(operation)
+
+    def activation_name(self, operation: Any) -> str:
+        """Its activation without underscores; "" for none."""
+        if isinstance(operation, keras.layers.Softmax):
+            return "softmax"
+        if isinstance(operation, keras.layers.Layer):
+            name = _activations.name(self.activation(operation))
+        else:  # keras.ops.relu and the like
+            name = type(operation).__name__.lower()
+            name = name if name in _functions() else ""
+        return "" if name in _LINEAR else name
+
+    def following_activation(self, layer: Any) -> str:
+        """Its activation, or the one that its output reaches."""
+        below = self.graph.below_layer(layer)
+        candidates = [layer, *(each for each in below if not has_kernel(each))]
+        names = map(self.activation_name, candidates)
+        return next(filter(None, names), "linear")
+
+    def is_normalized(self, layer: Any) -> bool:
+        """Whether a normalization takes the outputs of a layer."""
+        below = self.graph.below_layer(layer)
+        return any(isinstance(each, NORMALIZATIONS) for each in below)
+
+    def is_gate(self, operation: Any) -> bool:
+        """Whether it ends in (0, 1) to multiply another tensor."""
+        name = self.following_activation(operation)
+        return (name in _SOFTMAX or name.endswith("sigmoid")) and any(
+            type(each).__name__ == "Multiply"
+            for each in self.graph.below_layer(operation)
+        )
+
+    def unique(self, name: str) -> str:
+        """A name that no layer has yet."""
+        free, count = name, 0
+        while free in self._names:
+            count += 1
+            free = f"{name}_{count}"
+        self._names.add(free)
+        return free
+
+
+def normalize_inputs(model: Any) -> Any:
+    """A copy with an `InputBatchNormalization` at each input of numbers."""
+    anatomy = Anatomy(model)
+    first, edits = {}, {}
+    for tensor in model.inputs:
+        normalization = _input_normalization(anatomy, tensor)
+        if normalization is None:
+            continue
+        taking = {n.operation for n in anatomy.graph.consumers(tensor)}
+        if all(isinstance(each, keras.layers.Masking) for each in taking):
+            # Masking compares raw values.
+            after = ((normalization, {}),)
+            edits |= {masking: Edit(after=after) for masking in taking}
+        else:
+            first[tensor._keras_history.operation.name] = normalization
+    return rebuilt(model, edits, first)
+
+
+def _input_normalization(anatomy, tensor):
+    below = anatomy.graph.below(tensor)
+    first = [n.operation for n in anatomy.graph.consumers(tensor)]
+    scaled = any(
+        isinstance(each, _inspection._SCALES_INPUTS) for each in below
+    ) or any(
+        isinstance(each, keras.layers.Lambda)
+        or type(each).__name__ in _ARITHMETIC
+        for each in first
+    )
+    channels_first = any(
+        getattr(each, "data_format", "") == "channels_first" for each in below
+    )
+    axis = 1 if channels_first else -1
+    if (
+        scaled
+        or not first
+        or not keras.backend.is_float_dtype(tensor.dtype)
+        or len(tensor.shape) < 2
+        or tensor.shape[axis] is None
+    ):
+        return None
+    return layers.InputBatchNormalization(
+        axis=axis, name=anatomy.unique("input_normalization")
+    )
+
+
+def normalize_hidden(model: Any) -> Any:
+    """A copy with a normalization before each hidden activation."""
+    anatomy = Anatomy(model)
+    edits = {}
+    for each in anatomy.hidden():
+        if isinstance(each, keras.layers.Layer) and not anatomy.is_normalized(
+            each
+        ):
+            if isinstance(each, _RECURRENT):
+                edits[each] = _normalized_sequence(anatomy, each)
+            elif type(_core(each)) in _KERNEL_LAYERS:
+                if not anatomy.is_gate(each):
+                    edits[each] = _split(anatomy, each)
+    return rebuilt(model, edits)
+
+
+def _normalized_sequence(anatomy, layer):
+    normalization = keras.layers.LayerNormalization(
+        name=anatomy.unique(f"{layer.name}_normalization"),
+        dtype=layer.dtype_policy,
+    )
+    return Edit(after=((normalization, {}),))
+
+
+def _split(anatomy, layer):
+    """The linear part, batch normalization, and the activation."""
+    core = _core(layer)
+    channels_first = getattr(core, "data_format", "") == "channels_first"
+    normalization = layers.BatchNormalization(
+        axis=1 if channels_first else -1,
+        name=anatomy.unique(f"{layer.name}_normalization"),
+        dtype=layer.dtype_policy,
+    )
+    config: dict[str, Any] = {}
+    beta = {}
+    bias = getattr(core, "bias", None)
+    if bias is not None and len(bias.shape) == 1:
+        config = {"use_bias": False, "bias_axes": None}
+        if np.isfinite(bias.numpy()).all():
+            beta = {"beta": bias.numpy()}
+    after = [(normalization, beta)]
+    activation = anatomy.activation(layer)
+    if anatomy.activation_name(layer):
+        config |= {"activation": None, "activity_regularizer": None}
+        options = {
+            "name": anatomy.unique(f"{layer.name}_activation"),
+            "dtype": layer.dtype_policy,
+        }
+        if isinstance(activation, keras.layers.Layer):
+            values = {each.name: each.numpy() for each in activation.weights}
+            split = type(activation).from_config(
+                {**activation.get_config(), **options}
+            )
+        else:
+            values = {}
+            split = keras.layers.Activation(
+                activation,
+                activity_regularizer=core.activity_regularizer,
+                **options,
+            )
+        after.append((split, values))
+    return Edit(config, after=tuple(after))
+
+
+def draw_kernels(model: Any) -> Any:
+    """A copy with kernels drawn by initializers that fit the activations."""
+    anatomy = Anatomy(model)
+    edits = {}
+    for each in anatomy.operations:
+        if not has_kernel(each) or not each.trainable:
+            continue
+        name = anatomy.following_activation(each)
+        if isinstance(each, _RECURRENT) or name in _LIKE_SIGMOID:
+            name = "linear"
+        kernel = models._initializer(name)
+        config = {
+            **dict.fromkeys(_KERNEL_INITIALIZERS, kernel),
+            "recurrent_initializer": "orthogonal",
+            "bias_initializer": "zeros",
+            "unit_forget_bias": True,
+        }
+        redrawn = (*_KERNELS, "recurrent_kernel", "bias", "recurrent_bias")
+        if _configured(each.get_config(), _KERNEL_INITIALIZERS):
+            edits[each] = Edit(config, redrawn)
+    return rebuilt(model, edits)
+
+
+def _configured(config, keys):
+    """Whether a layer, or one that it wraps, has one of the arguments."""
+    inside = [config.get(key) for key in ("layer", "cell")]
+    inside.extend(config.get("cells") or [])
+    return any(key in config for key in keys) or any(
+        _configured(each["config"], keys)
+        for each in inside
+        if isinstance(each, dict)
+    )
+
+
+def replace_activations(model: Any, activation: Any) -> Any:
+    """A copy with another hidden activation."""
+    anatomy = Anatomy(model)
+    edits = {}
+    for each in anatomy.hidden():
+        name = anatomy.activation_name(each)
+        if not name or name in _SOFTMAX or anatomy.is_gate(each):
+            continue
+        if type(_core(each)) in _KERNEL_LAYERS:
+            edits[each] = Edit({"activation": activation})
+        elif isinstance(each, _ACTIVATION_LAYERS):
+            edits[each] = _activation_instead(anatomy, each, activation)
+        elif not isinstance(each, keras.layers.Layer):
+            edits[each] = _activation_instead(anatomy, each, activation)
+    return rebuilt(model, edits)
+
+
+def _activation_instead(anatomy, operation, activation):
+    # "re_lu" would be a false name for another activation.
+    neutral = type(operation) is keras.layers.Activation
+    return Edit(
+        instead=keras.layers.Activation(
+            activation,
+            name=operation.name if neutral else anatomy.unique("activation"),
+            dtype=getattr(operation, "dtype_policy", None),
+        )
+    )
+
+
+def trust_statistics(model: Any) -> Any:
+    """A copy with our batch normalization for the stock one.
+
+    It starts warming up again: the first batches replace statistics that may
+    have been moved too slowly.
+    """
+    edits = {}
+    for each in Graph(model).operations:
+        if type(each) is not keras.layers.BatchNormalization or each.renorm:
+            continue
+        config = each.get_config()
+        del config["momentum"]
+        edits[each] = Edit(
+            instead=layers.BatchNormalization.from_config(config)
+        )
+    return rebuilt(model, edits)
+
+
+def replace_output(
+    model: Any, activation: Any = False, units: int | None = None
+) -> Any:
+    """A copy whose single output has another activation or width.
+
+    `activation=False` keeps it; `None` is linear, as in Keras.
+    """
+    anatomy = Anatomy(model)
+    parts = anatomy.outputs
+    cores = [each for each in parts if has_kernel(each)]
+    if len(anatomy.graph.outputs) != 1 or len(cores) != 1:
+        raise ValueError(
+            "`model` must have a single output, computed by a single layer, "
+            f"for its output to change. Received: model={model.name!r} with "
+            f"{len(anatomy.graph.outputs)} outputs, computed by "
+            f"{[each.name for each in cores]}. Change it by hand."
+        )
+    (core,) = cores
+    config, redrawn, edits = {}, (), {}
+    if units is not None:
+        config, redrawn = _width(core, units)
+    if activation is not False:
+        last = [
+            each
+            for each in parts
+            if each is not core
+            and (
+                anatomy.activation_name(each)
+                or isinstance(each, keras.layers.Activation)
+            )
+        ]
+        if last:
+            edits[last[0]] = Edit(
+                instead=keras.layers.Activation(
+                    activation,
+                    name=last[0].name,  # the output may be called by it
+                    dtype=getattr(last[0], "dtype_policy", None),
+                )
+            )
+        else:
+            config["activation"] = activation
+    return rebuilt(model, {**edits, core: Edit(config, redrawn)})
+
+
+def _width(core, units):
+    """Arguments and weights of an output layer that change with its units."""
+    config = _core(core).get_config()
+    for key in ("units", "filters"):
+        if key in config:
+            if config[key] == units:
+                return {}, ()
+            initializers = dict.fromkeys(_KERNEL_INITIALIZERS, "glorot_uniform")
+            return {key: units, **initializers}, (*_KERNELS, "bias")
+    raise ValueError(
+        "The output layer must have `units` or `filters` for their number to "
+        f"change. Received: units={units}, for the layer {core.name!r} of "
+        f"class {type(core).__name__}. End the model with a Dense layer."
+    )
+
+
+def _core(layer):
+    wrapped = isinstance(layer, keras.layers.TimeDistributed)
+    return layer.layer if wrapped else layer
+
+
+def _functions():
+    """Names under which `keras.ops` has activations."""
+    return (_activations._INTERVALS.keys() | _LIKE_SIGMOID) - _LINEAR
+
+
+CHANGES: dict[str, Callable[..., Any]] = {
+    # In this order: what is drawn last is drawn for the final activations.
+    "output": replace_output,
+    "activation": replace_activations,
+    "statistics": trust_statistics,
+    "normalize_hidden": normalize_hidden,
+    "normalize_inputs": normalize_inputs,
+    "initializer": draw_kernels,
+}

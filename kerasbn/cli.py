@@ -1,0 +1,256 @@
+"""The command `kerasbn`: what a run's files say, on any machine.
+
+Each command is a function that takes the parsed arguments and returns the exit
+status; it imports what it needs, so that none waits for Keras without using it.
+"""
+
+import argparse
+import glob
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from kerasbn._trace import Trace
+    from kerasbn.diagnosis import Diagnosis, Finding
+
+_HEALTHY, _FINDINGS, _ERROR = 0, 1, 2
+_SUGGESTIONS = 10
+_MARGIN = " " * 13
+
+
+class _Unusable(Exception):
+    """An argument that cannot be used, and what to pass instead."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        arguments: What follows `kerasbn` on the command line; `None` takes it
+            from there.
+
+    Returns:
+        The exit status: 0 if nothing is wrong with the run, 1 if something is,
+        2 if it could not be told.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        return options.command(options)
+    except _Unusable as error:
+        print(f"kerasbn: error: {error}", file=sys.stderr)
+        return _ERROR
+
+
+def _parser():
+    import kerasbn
+
+    parser = argparse.ArgumentParser(
+        "kerasbn", description="Say what is wrong with a training run."
+    )
+    version = f"%(prog)s {kerasbn.__version__}"
+    parser.add_argument("--version", action="version", version=version)
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    status = (
+        "The exit status is 0 if nothing is wrong, 1 if something is, and 2 "
+        "if that could not be told."
+    )
+
+    command = commands.add_parser(
+        "diagnose",
+        help="say what is wrong with a run, and how to mend it",
+        description="Say what is wrong with a run, and how to mend it.",
+        epilog=status,
+    )
+    _add_log_dir(command)
+    command.add_argument(
+        "--json", action="store_true", help="print a list, for other programs"
+    )
+    command.set_defaults(command=_print_findings)
+
+    command = commands.add_parser(
+        "report",
+        help="write the same with pictures as a page to send",
+        description="Write what is wrong with a run as one HTML file, with "
+        "its pictures inside.",
+        epilog=status,
+    )
+    _add_log_dir(command)
+    command.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE",
+        default="report.html",
+        help="file to write (default: %(default)s)",
+    )
+    command.set_defaults(command=_write_report)
+    return parser
+
+
+def _add_log_dir(command):
+    command.add_argument(
+        "log_dir",
+        metavar="LOGDIR",
+        help="directory of the run, as given to GradientMonitor",
+    )
+
+
+def _print_findings(options) -> int:
+    """Print the findings, or why there are none."""
+    _, diagnosis = _judged(options.log_dir)
+    if options.json:
+        import json
+
+        print(json.dumps([each._asdict() for each in diagnosis], indent=2))
+    elif not diagnosis:
+        print(_wrapped(diagnosis.healthy))
+    else:
+        count = len(diagnosis)
+        noun = "finding" if count == 1 else "findings, first to mend first"
+        pages = [
+            _page(number, each) for number, each in enumerate(diagnosis, 1)
+        ]
+        head = f"{count} {noun}, in {options.log_dir}"
+        print("\n\n".join([head, *pages]))
+    return _FINDINGS if diagnosis else _HEALTHY
+
+
+def _write_report(options) -> int:
+    """Write the page."""
+    from kerasbn import _report
+
+    _check_output(options.output)
+    trace, diagnosis = _judged(options.log_dir)
+    name = os.path.basename(os.path.abspath(options.log_dir))
+    page = _report.html(trace, diagnosis, name)
+    try:
+        with open(options.output, "w", encoding="utf-8") as file:
+            file.write(page)
+    except OSError as error:
+        raise _Unusable(
+            "FILE must be one that can be written. Received: "
+            f"{options.output!r} ({error.strerror}). Pass another with -o."
+        ) from error
+    count = len(diagnosis)
+    said = f"{count} finding{'s' * (count > 1)}" if count else "nothing wrong"
+    print(f"{options.output}: {said}")
+    return _FINDINGS if diagnosis else _HEALTHY
+
+
+def _judged(log_dir: str) -> "tuple[Trace, Diagnosis]":
+    """Read a run and judge it."""
+    from kerasbn import _rules, _trace
+    from kerasbn.diagnosis import Diagnosis
+
+    try:
+        _check_log_dir(log_dir)
+        trace = _trace.from_directory(log_dir)
+    except (OSError, ValueError) as error:
+        raise _Unusable(error) from error
+    except Exception as error:  # cut off, damaged or of another version
+        raise _Unusable(
+            "LOGDIR must hold at least one reading that this version of "
+            f"kerasbn understands. Received: {log_dir!r} ({error!r}). Train "
+            "for some steps with GradientMonitor."
+        ) from error
+    return trace, Diagnosis(*_rules.judge(trace))
+
+
+def _check_log_dir(log_dir):
+    """See that a directory holds a run, and say which one does."""
+    if os.path.isdir(log_dir) and _is_run(log_dir):
+        return
+    if not os.path.exists(log_dir):
+        reason, near = "which is not there", []
+    elif os.path.isdir(log_dir):
+        reason, near = "which holds none itself", _runs_below(log_dir)
+    else:
+        parent = os.path.dirname(log_dir) or "."
+        reason, near = "a file", [parent] if _is_run(parent) else []
+    shown = ", ".join(near[:_SUGGESTIONS])
+    more = len(near) - _SUGGESTIONS
+    advice = (
+        "Pass the directory that was given to GradientMonitor"
+        if not near
+        else f"Pass one of: {shown}" + (f" and {more} more" * (more > 0))
+    )
+    raise ValueError(
+        "LOGDIR must be a directory with a run of kerasbn's GradientMonitor. "
+        f"Received: {log_dir!r}, {reason}. {advice}."
+    )
+
+
+def _is_run(directory):
+    pattern = os.path.join(glob.escape(directory), "events.*.kerasbn")
+    return bool(glob.glob(pattern))
+
+
+def _runs_below(directory):
+    return sorted(path for path, *_ in os.walk(directory) if _is_run(path))
+
+
+def _check_output(path):
+    """See that a page can be written there, without loss of another file."""
+    from kerasbn import _report
+
+    parent = os.path.dirname(path)
+    if parent and not os.path.isdir(parent):
+        raise _Unusable(
+            "FILE must stand in a directory that exists. Received: "
+            f"{path!r}. Make {parent!r} first, or pass another with -o."
+        )
+    if os.path.isdir(path):
+        inside = os.path.join(path, "report.html")
+        raise _Unusable(
+            "FILE must be a file. "
+            f"Received: {path!r}, a directory. Pass {inside!r} with -o."
+        )
+    if os.path.exists(path):
+        try:
+            with open(path, "rb") as file:
+                start = file.read(len(_report.START))
+        except OSError:
+            start = b""
+        if start != _report.START.encode():
+            raise _Unusable(
+                "FILE must be a new file or an earlier report. Received: "
+                f"{path!r}, which is something else. Pass another with -o."
+            )
+
+
+def _page(number: int, finding: "Finding") -> str:
+    """One finding, a line for each thing to know."""
+    import textwrap
+
+    since = f"step {finding.step}" if finding.step else "before training"
+    lines = [
+        f"{number}. {finding.problem} in {finding.where} "
+        f"({finding.severity}, {finding.confidence})",
+        _fact("since", since),
+        _fact("evidence", finding.evidence),
+        _fact("cost", finding.cost),
+        _fact("remedy", finding.remedy),
+        textwrap.indent(finding.patch.strip("\n"), _MARGIN),
+        _fact("source", finding.source),
+    ]
+    return "\n".join(filter(None, lines))
+
+
+def _fact(label, text):
+    return text and _wrapped(text, f"   {label:<10}", _MARGIN)
+
+
+def _wrapped(text, first="", other=""):
+    import shutil
+    import textwrap
+
+    width = min(max(shutil.get_terminal_size().columns, 40), 100)
+    return textwrap.fill(
+        text,
+        width,
+        initial_indent=first,
+        subsequent_indent=other,
+        break_long_words=False,  # a path or an address is to be copied
+        break_on_hyphens=False,
+    )
