@@ -13,7 +13,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from kerasbn import _activations
+from kerasbn import _activations, _unwrapping
 from kerasbn._trace import Trace
 from kerasbn.layers import BatchNormalization, InputBatchNormalization
 
@@ -253,10 +253,14 @@ def _targets(y, loss):
 
 
 def _trivial_loss(y, loss):
-    """The loss of the best prediction that ignores the inputs."""
-    mean = y.mean(axis=0)
+    """The loss of the best prediction that ignores the inputs.
+
+    From few rows it comes out too small; what that is on average is known, also
+    for an entropy (Miller, 1955).
+    """
+    mean, rows = y.mean(axis=0), len(y)
     if loss in ("mean_squared_error", "mse"):
-        return float(y.var(axis=0).mean())
+        return float(y.var(axis=0).mean() * rows / max(1, rows - 1))
     if loss in ("mean_absolute_error", "mae"):
         return float(np.abs(y - np.median(y, axis=0)).mean())
     if loss in ("huber", "log_cosh"):
@@ -266,13 +270,15 @@ def _trivial_loss(y, loss):
         return float((huber if loss == "huber" else logcosh).mean())
     if loss == "binary_crossentropy" and 0 <= y.min() and y.max() <= 1:
         p = np.clip(mean, 1e-7, 1 - 1e-7)
-        return float(-(p * np.log(p) + (1 - p) * np.log(1 - p)).mean())
+        entropy = -(p * np.log(p) + (1 - p) * np.log(1 - p)).mean()
+        return float(entropy + 0.5 / rows)
     if loss == "categorical_crossentropy" and y.shape[1] > 1:
         p = mean[mean > 0]
-        return float(-(p * np.log(p)).sum())
+        return float(-(p * np.log(p)).sum() + (len(p) - 1) / (2 * rows))
     if loss == "sparse_categorical_crossentropy":
         counts = np.unique(y, return_counts=True)[1] / y.size
-        return float(-(counts * np.log(counts)).sum())
+        entropy = -(counts * np.log(counts)).sum()
+        return float(entropy + (len(counts) - 1) / (2 * rows))
     return None
 
 
@@ -341,7 +347,7 @@ def before_training(
         paths=[each.path for each in variables],
         shapes=[tuple(each.shape) for each in variables],
         layers=[(0, layers)] if layers else [],
-        settings={},
+        settings=_unwrapping.settings(model),
         model=description,
         data=data,
         planned_steps=0,

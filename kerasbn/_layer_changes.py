@@ -1,13 +1,14 @@
 """What a change of a model means for each of its layers."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import keras
 import numpy as np
 
-from kerasbn import _activations, _inspection, _linear, layers, models
-from kerasbn._surgery import NORMALIZATIONS, Edit, Graph, has_kernel, rebuilt
+from kerasbn import _inspection, _linear, layers, models
+from kerasbn._graph import SOFTMAX, Anatomy, Graph, has_kernel
+from kerasbn._surgery import Edit, is_about_masks, rebuilt
 
 _KERNEL_LAYERS = {*_linear._LINEAR, keras.layers.EinsumDense}
 _RECURRENT = (keras.layers.RNN, keras.layers.Bidirectional)
@@ -18,11 +19,9 @@ _ACTIVATION_LAYERS = (
     keras.layers.PReLU,
     keras.layers.ELU,
 )
-_LINEAR = {"", "linear"}
-_SOFTMAX = {"softmax", "logsoftmax", "sparsemax"}
 # These saturate too, or end a network: initialized as sigmoid and softmax are.
 _LIKE_SIGMOID = {
-    *_SOFTMAX,
+    *SOFTMAX,
     "hardsigmoid",
     "hardtanh",
     "logsigmoid",
@@ -40,73 +39,6 @@ _KERNEL_INITIALIZERS = (
 _KERNELS = ("kernel", "depthwise_kernel", "pointwise_kernel")
 
 
-class Anatomy:
-    """A plain model with what a planner asks about it."""
-
-    def __init__(self, model: Any):
-        self.graph = Graph(model)
-        self.outputs = self.graph.above_outputs()
-        self._activations = dict(_activations.leaves(model))
-        self._names = {
-            each.name for each in (*model._flatten_layers(), *self.operations)
-        }
-
-    @property
-    def operations(self) -> list[Any]:
-        """All operations, each once."""
-        return list(self.graph.operations)
-
-    def hidden(self) -> Iterator[Any]:
-        """Operations that are no part of the output and may be changed."""
-        for each in self.operations:
-            if each not in self.outputs and getattr(each, "trainable", True):
-                yield each
-
-    def activation(self, operation: Any) -> Any:
-        """The activation of an operation, a function or a layer."""
-        return self._activations.get(operation)
-
-    def activation_name(self, operation: Any) -> str:
-        """Its activation without underscores; "" for none."""
-        if isinstance(operation, keras.layers.Softmax):
-            return "softmax"
-        if isinstance(operation, keras.layers.Layer):
-            name = _activations.name(self.activation(operation))
-        else:  # keras.ops.relu and the like
-            name = type(operation).__name__.lower()
-            name = name if name in _functions() else ""
-        return "" if name in _LINEAR else name
-
-    def following_activation(self, layer: Any) -> str:
-        """Its activation, or the one that its output reaches."""
-        below = self.graph.below_layer(layer)
-        candidates = [layer, *(each for each in below if not has_kernel(each))]
-        names = map(self.activation_name, candidates)
-        return next(filter(None, names), "linear")
-
-    def is_normalized(self, layer: Any) -> bool:
-        """Whether a normalization takes the outputs of a layer."""
-        below = self.graph.below_layer(layer)
-        return any(isinstance(each, NORMALIZATIONS) for each in below)
-
-    def is_gate(self, operation: Any) -> bool:
-        """Whether it ends in (0, 1) to multiply another tensor."""
-        name = self.following_activation(operation)
-        return (name in _SOFTMAX or name.endswith("sigmoid")) and any(
-            type(each).__name__ == "Multiply"
-            for each in self.graph.below_layer(operation)
-        )
-
-    def unique(self, name: str) -> str:
-        """A name that no layer has yet."""
-        free, count = name, 0
-        while free in self._names:
-            count += 1
-            free = f"{name}_{count}"
-        self._names.add(free)
-        return free
-
-
 def normalize_inputs(model: Any) -> Any:
     """A copy with an `InputBatchNormalization` at each input of numbers."""
     anatomy = Anatomy(model)
@@ -115,13 +47,12 @@ def normalize_inputs(model: Any) -> Any:
         normalization = _input_normalization(anatomy, tensor)
         if normalization is None:
             continue
-        taking = {n.operation for n in anatomy.graph.consumers(tensor)}
-        if all(isinstance(each, keras.layers.Masking) for each in taking):
-            # Masking compares raw values.
-            after = ((normalization, {}),)
-            edits |= {masking: Edit(after=after) for masking in taking}
-        else:
+        taking = [n.operation for n in anatomy.graph.consumers(tensor)]
+        if not all(map(is_about_masks, taking)):
             first[tensor._keras_history.operation.name] = normalization
+        for each in taking:
+            if isinstance(each, keras.layers.Masking):  # it takes raw values
+                edits[each] = Edit(after=((normalization, {}),))
     return rebuilt(model, edits, first)
 
 
@@ -135,6 +66,8 @@ def _input_normalization(anatomy, tensor):
         or type(each).__name__ in _ARITHMETIC
         for each in first
     )
+    # Frozen layers were trained on inputs as they are.
+    scaled |= any(has_kernel(each) and not each.trainable for each in below)
     channels_first = any(
         getattr(each, "data_format", "") == "channels_first" for each in below
     )
@@ -142,6 +75,7 @@ def _input_normalization(anatomy, tensor):
     if (
         scaled
         or not first
+        or tensor.sparse
         or not keras.backend.is_float_dtype(tensor.dtype)
         or len(tensor.shape) < 2
         or tensor.shape[axis] is None
@@ -256,38 +190,35 @@ def replace_activations(model: Any, activation: Any) -> Any:
     edits = {}
     for each in anatomy.hidden():
         name = anatomy.activation_name(each)
-        if not name or name in _SOFTMAX or anatomy.is_gate(each):
+        if not name or name in SOFTMAX or anatomy.is_gate(each):
             continue
+        is_layer = isinstance(each, keras.layers.Layer)
         if type(_core(each)) in _KERNEL_LAYERS:
             edits[each] = Edit({"activation": activation})
-        elif isinstance(each, _ACTIVATION_LAYERS):
-            edits[each] = _activation_instead(anatomy, each, activation)
-        elif not isinstance(each, keras.layers.Layer):
-            edits[each] = _activation_instead(anatomy, each, activation)
+        elif isinstance(each, _ACTIVATION_LAYERS) or not is_layer:
+            # "re_lu" would be a false name for another activation.
+            neutral = type(each) is keras.layers.Activation
+            label = each.name if neutral else anatomy.unique("activation")
+            edits[each] = _activation_instead(each, activation, label)
     return rebuilt(model, edits)
 
 
-def _activation_instead(anatomy, operation, activation):
-    # "re_lu" would be a false name for another activation.
-    neutral = type(operation) is keras.layers.Activation
-    return Edit(
-        instead=keras.layers.Activation(
-            activation,
-            name=operation.name if neutral else anatomy.unique("activation"),
-            dtype=getattr(operation, "dtype_policy", None),
-        )
-    )
+def _activation_instead(operation, activation, name):
+    policy = getattr(operation, "dtype_policy", None)
+    layer = keras.layers.Activation(activation, name=name, dtype=policy)
+    return Edit(instead=layer)
 
 
 def trust_statistics(model: Any) -> Any:
     """A copy with our batch normalization for the stock one.
 
-    It starts warming up again: the first batches replace statistics that may
-    have been moved too slowly.
+    It warms up anew: the first batches replace statistics that may have been
+    moved too slowly. A frozen layer does not move them and stays.
     """
     edits = {}
     for each in Graph(model).operations:
-        if type(each) is not keras.layers.BatchNormalization or each.renorm:
+        stock = type(each) is keras.layers.BatchNormalization
+        if not stock or each.renorm or not each.trainable:
             continue
         config = each.get_config()
         del config["momentum"]
@@ -329,13 +260,9 @@ def replace_output(
             )
         ]
         if last:
-            edits[last[0]] = Edit(
-                instead=keras.layers.Activation(
-                    activation,
-                    name=last[0].name,  # the output may be called by it
-                    dtype=getattr(last[0], "dtype_policy", None),
-                )
-            )
+            # The output may be called by its name.
+            name = last[0].name
+            edits[last[0]] = _activation_instead(last[0], activation, name)
         else:
             config["activation"] = activation
     return rebuilt(model, {**edits, core: Edit(config, redrawn)})
@@ -360,11 +287,6 @@ def _width(core, units):
 def _core(layer):
     wrapped = isinstance(layer, keras.layers.TimeDistributed)
     return layer.layer if wrapped else layer
-
-
-def _functions():
-    """Names under which `keras.ops` has activations."""
-    return (_activations._INTERVALS.keys() | _LIKE_SIGMOID) - _LINEAR
 
 
 CHANGES: dict[str, Callable[..., Any]] = {

@@ -11,7 +11,8 @@ from kerasbn import _activations, _statistics, _unwrapping
 
 # The host reads after this many steps or seconds, whatever comes first: a read
 # takes a millisecond, and a run should be seen, or outlive a crash, up to now.
-_LONGEST_WINDOW, _LONGEST_WAIT = 100, 1.0
+# The first windows are shorter: much is known of a run after its first steps.
+_FIRST_WINDOW, _LONGEST_WINDOW, _LONGEST_WAIT = 10, 100, 1.0
 
 
 class Listener(Protocol):
@@ -41,6 +42,7 @@ class GradientRecorder:
         self._listeners: dict[Listener, bool | None] = {}
         self._probe: Any = None
         self._pending, self._next_step, self._flushed = 0, 1, 0.0
+        self._window = _FIRST_WINDOW
 
     @property
     def paths(self) -> list[str]:
@@ -105,9 +107,10 @@ class GradientRecorder:
             raise
         self._pending += steps
         if (
-            self._pending >= _LONGEST_WINDOW
+            self._pending >= self._window
             or time.monotonic() - self._flushed > _LONGEST_WAIT
         ):
+            self._window = min(2 * self._window, _LONGEST_WINDOW)
             self.flush()
         return outputs
 

@@ -1,7 +1,7 @@
-"""The graph of a model: who feeds whom, and a copy with edits in it."""
+"""A copy of a model with edits at some of its layers."""
 
+import contextlib
 import tempfile
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import keras
@@ -10,16 +10,10 @@ import numpy as np
 from kerasbn import _cloning
 from kerasbn.layers import InputBatchNormalization
 
-NORMALIZATIONS = (
+_BATCH_NORMALIZATIONS = (
     keras.layers.BatchNormalization,
     InputBatchNormalization,
-    keras.layers.LayerNormalization,
-    keras.layers.GroupNormalization,
-    keras.layers.RMSNormalization,
-    keras.layers.UnitNormalization,
-    keras.layers.Normalization,
 )
-_BATCH_NORMALIZATIONS = NORMALIZATIONS[:2]
 
 
 class Edit(NamedTuple):
@@ -32,109 +26,18 @@ class Edit(NamedTuple):
         after: Layers that follow it, each with the values of some weights.
     """
 
-    config: dict[str, Any] = {}
+    config: dict[str, Any] = {}  # noqa: RUF012, never written to
     redrawn: tuple[str, ...] = ()
     instead: Any = None
     after: tuple[tuple[Any, dict[str, Any]], ...] = ()
 
 
-class Graph:
-    """The operations of a plain model, those of nested models among them."""
-
-    def __init__(self, model: Any):
-        self.inputs: list = list(model.inputs)
-        self.outputs: list = keras.tree.flatten(model.outputs)
-        self.operations: dict[Any, list] = {}  # with the nodes of their calls
-        self._consumers: dict[int, list] = {}  # nodes, by tensor
-        self._entered: dict[int, list] = {}  # tensors that are the same one,
-        self._left: dict[int, list] = {}  # on the other side of a nested model
-        self._nodes: dict[int, Any] = {}
-        self._walk(self.outputs)
-
-    def _walk(self, tensors):
-        waiting = list(tensors)
-        while waiting:
-            node = _node(waiting.pop())
-            if id(node) in self._nodes:
-                continue
-            self._nodes[id(node)] = node
-            waiting.extend(node.input_tensors)
-            nested = _cloning.plain(node.operation)
-            if nested is None:
-                self.operations.setdefault(node.operation, []).append(node)
-                for tensor in node.input_tensors:
-                    self._consumers.setdefault(id(tensor), []).append(node)
-                continue
-            inside = keras.tree.flatten(nested.outputs)
-            waiting.extend(inside)
-            for outer, inner in [
-                *zip(node.input_tensors, nested.inputs, strict=False),
-                *zip(inside, node.outputs, strict=False),
-            ]:
-                self._entered.setdefault(id(outer), []).append(inner)
-                self._left.setdefault(id(inner), []).append(outer)
-
-    def consumers(self, tensor: Any) -> Iterator[Any]:
-        """The nodes that take a tensor."""
-        yield from self._consumers.get(id(tensor), [])
-        for same in self._entered.get(id(tensor), []):
-            yield from self.consumers(same)
-
-    def below(self, *tensors: Any) -> list[Any]:
-        """The operations that tensors reach, nearest first.
-
-        Each path ends with the first layer that has weights of its own and is
-        no normalization or activation.
-        """
-        return self._reached(
-            [node for each in tensors for node in self.consumers(each)],
-            lambda node: [n for out in node.outputs for n in self.consumers(out)],
-        )
-
-    def below_layer(self, layer: Any) -> list[Any]:
-        """The operations that the outputs of a layer reach."""
-        nodes = self.operations[layer]
-        return self.below(*(out for node in nodes for out in node.outputs))
-
-    def above_outputs(self) -> list[Any]:
-        """Back from the outputs to the layers that compute them."""
-        return self._reached(
-            [node for each in self.outputs for node in self._producers(each)],
-            lambda node: [
-                n for each in node.input_tensors for n in self._producers(each)
-            ],
-        )
-
-    def _producers(self, tensor):
-        others = self._left.get(id(tensor), [])
-        if not others:
-            yield _node(tensor)
-        for same in others:
-            yield from self._producers(same)
-
-    def _reached(self, nodes, following):
-        found = {}
-        waiting = list(nodes)
-        for node in waiting:  # grows while it is read
-            if node.operation in found:
-                continue
-            found[node.operation] = None
-            if not has_kernel(node.operation):
-                waiting.extend(following(node))
-        return list(found)
-
-
-def _node(tensor):
-    operation, index, _ = tensor._keras_history
-    return operation._inbound_nodes[index]
-
-
-def has_kernel(operation: Any) -> bool:
-    """Whether it has weights, and is no normalization or activation."""
-    passing = (*NORMALIZATIONS, keras.layers.PReLU)
-    return bool(
-        getattr(operation, "weights", ())
-    ) and not isinstance(operation, passing)
+def is_about_masks(operation: Any) -> bool:
+    """Whether it compares values with the one that masks."""
+    return (
+        isinstance(operation, keras.layers.Masking)
+        or type(operation).__name__ == "NotEqual"
+    )
 
 
 def rebuilt(
@@ -156,6 +59,7 @@ def rebuilt(
     made: dict[Any, Any] = {}
     nested: dict[Any, Any] = {}
     after: dict[Any, tuple] = {}
+    instead: set[Any] = set()
 
     def copy(layer):
         if layer not in made and layer not in nested:
@@ -164,13 +68,13 @@ def rebuilt(
                 nested[layer] = graph(inner, {})
             else:
                 edit = edits.get(layer, Edit())
-                made[layer] = (
-                    _copied(layer, edit.config)
-                    if edit.instead is None
-                    else edit.instead
-                )
+                if edit.instead is None:
+                    made[layer] = _copied(layer, edit.config)
+                else:
+                    made[layer] = edit.instead
+                    instead.add(edit.instead)
                 after[made[layer]] = edit.after
-        return (nested if layer in nested else made)[layer], []
+        return (nested if layer in nested else made)[layer]
 
     def graph(model, first):
         seen = {}
@@ -178,15 +82,18 @@ def rebuilt(
         def entered(value):
             if not isinstance(value, keras.KerasTensor):
                 return value
-            source = value._keras_history.operation
-            if not isinstance(source, keras.layers.InputLayer):
+            name = value._keras_history.operation.name
+            if name not in first or all(value is not x for x in inputs):
                 return value
-            if source.name not in seen and source.name in first:
-                seen[source.name] = first[source.name](value)
-            return seen.get(source.name, value)
+            if name not in seen:
+                seen[name] = first[name](value)
+            return seen[name]
 
         def call(layer, *args, **kwargs):
-            args, kwargs = keras.tree.map_structure(entered, (args, kwargs))
+            if not is_about_masks(layer):
+                args, kwargs = keras.tree.map_structure(entered, (args, kwargs))
+            if layer in instead:  # it has the arguments of another layer
+                args, kwargs = keras.tree.flatten((args, kwargs))[:1], {}
             outputs = layer(*args, **kwargs)
             for each, _ in after.get(layer, ()):
                 if isinstance(outputs, list | tuple):  # and states
@@ -195,7 +102,17 @@ def rebuilt(
                     outputs = each(outputs)
             return outputs
 
-        return _cloning.cloned(model, copy, call)
+        structure = keras.tree.map_structure(_input_like, model.input)
+        inputs = keras.tree.flatten(structure)
+        with contextlib.ExitStack() as stack:
+            if _is_scope(model):
+                stack.enter_context(keras.name_scope(model.name))
+            return keras.models.clone_model(
+                model,
+                input_tensors=structure,
+                clone_function=copy,
+                call_function=call,
+            )
 
     result = graph(model, first or {})
     for old, new in made.items():
@@ -210,6 +127,20 @@ def rebuilt(
                 if weight.name in values:
                     weight.assign(values[weight.name])
     return result
+
+
+def _input_like(tensor):
+    return keras.Input(
+        batch_shape=tensor.shape,
+        dtype=tensor.dtype,
+        sparse=tensor.sparse,
+        name=tensor._keras_history.operation.name,
+    )
+
+
+def _is_scope(model):
+    """Whether the paths of its weights go through it, as in Sequential."""
+    return any(f"/{model.name}/" in f"/{each.path}" for each in model.weights)
 
 
 def _copied(layer, changes):

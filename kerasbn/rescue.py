@@ -9,14 +9,13 @@ import numpy as np
 
 from kerasbn import _changes, _inspection, _rules
 from kerasbn._changes import Change
-from kerasbn._contradictions import contradictions
-from kerasbn._signs import Signs
+from kerasbn._rules.contradictions import contradictions
+from kerasbn._rules.signs import Signs
 from kerasbn.callbacks import GradientMonitor
 from kerasbn.diagnosis import Finding
 
-# A run must end this much higher to count as better: what two seeds of one
-# healthy network differ by after a few epochs.
-_BETTER = 0.03
+# What two seeds of one healthy network differ by after a few epochs.
+_EQUAL = 0.03
 _TRIALS = 6  # that the budget is shared between
 _FEWEST_STEPS = 60  # of a trial: twice the warm-up of the diagnosis
 _READINGS = 30
@@ -209,6 +208,9 @@ class _Search:
             validation_data = _rows(x, aside), y[aside]
         self._x, self._y = _rows(x, order), y[order]
         self._validation = validation_data
+        # Two standard errors of an accuracy near 0.5, doubled to be a skill,
+        # halved by the loss that it is averaged with.
+        self._noise = max(_EQUAL, 1.0 / np.sqrt(len(validation_data[1])))
         steps = -(-len(order) // batch_size)
         self._planned = epochs * steps
         self._left = budget * self._planned
@@ -218,6 +220,7 @@ class _Search:
         looked = _inspection.before_training(
             model, self._x, self._y, batch_size
         )
+        self._signs = Signs(looked)
         self._static, _ = _rules.judge(looked)
 
     def affordable(self) -> bool:
@@ -245,7 +248,9 @@ class _Search:
             trial = Trial(changes, -1.0, 0.0, math.nan, self._static, 0)
         else:
             trace = monitor.trace._replace(planned_steps=self._planned)
-            findings, _ = _rules.judge(trace)
+            findings = _rules.judge(trace)[0] or (
+                [] if changes else self._static
+            )
             self._signs = Signs(trace)
             score, relative = _score(model, *self._validation)
             skill = (max(-1.0, 1.0 - self._signs.left) + relative) / 2
@@ -275,7 +280,9 @@ class _Search:
             found = contradictions(signs.model, signs.targets)
             return [Change("output", fit) for _, fit in found]
         usual = 1e-3 if signs.adaptive else 1e-2
-        rate = float(signs.trace.scalars["learning_rate"][0])
+        rate = signs.trace.settings["learning_rate"]
+        if not isinstance(rate, float):  # a schedule, as it is at first
+            rate = float(signs.trace.scalars["learning_rate"][0])
         rates = {
             # A tenth at least, and never above the usual.
             "learning_rate_too_high": min(rate / 10, usual),
@@ -297,7 +304,7 @@ class _Search:
         best = base
         while len(changes) > len(best.changes) and self.affordable():
             trial = self.trial(changes)
-            if trial.skill < best.skill + _BETTER:
+            if trial.skill < best.skill + self._noise:
                 break
             best, changes = trial, self.wanted(trial)
         return best
@@ -309,7 +316,7 @@ class _Search:
                 break
             without = [each for each in best.changes if each != change]
             trial = self.trial(without)
-            if trial.skill > best.skill - _BETTER:
+            if trial.skill > best.skill - _EQUAL:
                 best = trial
         return best
 

@@ -1,8 +1,5 @@
 """Each problem provoked in a real `fit`, beside a neighbour that is healthy."""
 
-import json
-import pathlib
-
 import keras
 import numpy as np
 import pytest
@@ -158,3 +155,252 @@ def test_healthy_neighbour_is_left_in_peace(problem):
     findings = _PAIRS[problem][1]()
     assert not findings, str(findings)
     assert str(findings).startswith("Nothing is wrong up to step")
+
+
+def _before(model, x=_X, y=_Y, loss="binary_crossentropy", **options):
+    model.compile("adam", loss)
+    return kerasbn.diagnose(model, x, y, **options)
+
+
+def _problems(findings):
+    return [(each.problem, each.severity) for each in findings]
+
+
+def _with_normalization(*layers):
+    return keras.Sequential(
+        [keras.Input((2,)), *layers, keras.layers.Dense(1, "sigmoid")]
+    )
+
+
+_CONTRADICTIONS = {
+    "softmax over one unit": ("softmax", 1, "binary_crossentropy", _Y),
+    "sigmoid for classes": (
+        "sigmoid",
+        3,
+        "sparse_categorical_crossentropy",
+        np.arange(640) % 3,
+    ),
+    "label beyond the units": (
+        "softmax",
+        3,
+        "sparse_categorical_crossentropy",
+        np.arange(640) % 4,
+    ),
+    "labels as columns": ("softmax", 3, "categorical_crossentropy", _Y),
+    "logits twice": (
+        "sigmoid",
+        1,
+        keras.losses.BinaryCrossentropy(from_logits=True),
+        _Y,
+    ),
+    "no probabilities": ("linear", 1, "binary_crossentropy", _Y),
+    "targets beyond 1": ("sigmoid", 1, "binary_crossentropy", 3.0 * _Y),
+    "relu for negative targets": ("relu", 1, "mse", _Y - 0.5),
+    "tanh for large targets": ("tanh", 1, "mean_absolute_error", 9.0 * _Y),
+    "three units, one target": ("linear", 3, "mse", _X[:, :1]),
+}
+
+
+@pytest.mark.parametrize("name", _CONTRADICTIONS)
+@pytest.mark.filterwarnings("ignore:You are using a softmax over axis")
+@pytest.mark.filterwarnings("ignore:.*from_logits=True")
+def test_contradiction_is_certain_before_training(name):
+    output, units, loss, y = _CONTRADICTIONS[name]
+    findings = _before(_network(output=output, units=units), y=y, loss=loss)
+    assert _problems(findings) == [("output_mismatch", "fatal")]
+    assert findings[0].confidence == "certain"
+    assert findings[0].step == 0
+
+
+_FITTING = {
+    "binary": ("sigmoid", 1, "binary_crossentropy", _Y),
+    "classes": (
+        "softmax",
+        3,
+        "sparse_categorical_crossentropy",
+        np.arange(640) % 3,
+    ),
+    "one-hot": (
+        "softmax",
+        3,
+        "categorical_crossentropy",
+        np.eye(3)[np.arange(640) % 3],
+    ),
+    "several labels": (
+        "sigmoid",
+        2,
+        "binary_crossentropy",
+        (_X > 0).astype(int),
+    ),
+    "logits": (
+        "linear",
+        1,
+        keras.losses.BinaryCrossentropy(from_logits=True),
+        _Y,
+    ),
+    "regression": ("linear", 1, "mse", 100.0 * _X[:, 0]),
+    "share": ("sigmoid", 1, "mse", np.abs(np.tanh(_X[:, 0]))),
+    "unknown loss": ("linear", 1, lambda y, p: (y - p) ** 2, _Y),
+}
+
+
+@pytest.mark.parametrize("name", _FITTING)
+def test_fitting_output_is_left_in_peace(name):
+    output, units, loss, y = _FITTING[name]
+    findings = _before(_network(output=output, units=units), y=y, loss=loss)
+    assert not findings, str(findings)
+
+
+@pytest.mark.parametrize(
+    ("model", "problem"),
+    [
+        (lambda: _deep("relu", kernel_initializer=_random(3.0)), "exploding"),
+        (lambda: _deep("tanh", kernel_initializer=_random(0.01)), "vanishing"),
+        (lambda: _network(kernel_initializer="zeros"), "symmetric"),
+        (
+            lambda: _network(
+                32, 32, activation="tanh", kernel_initializer=_random(30.0)
+            ),
+            "saturated",
+        ),
+        (
+            lambda: _network(bias_initializer=keras.initializers.Constant(-9)),
+            "dead",
+        ),
+    ],
+    ids=["exploding", "vanishing", "symmetric", "saturated", "dead"],
+)
+def test_initializer_that_cannot_work_is_found_before_training(model, problem):
+    findings = _before(model())
+    assert findings[0].problem.startswith(problem), str(findings)
+
+
+def test_nothing_moves_when_a_model_is_looked_at():
+    model = _with_normalization(
+        keras.layers.Dense(8),
+        keras.layers.BatchNormalization(),
+        keras.layers.Dropout(0.5),
+    )
+    before = model.get_weights()
+    _before(model)
+    for old, new in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+    assert int(model.optimizer.iterations) == 0
+
+
+def test_layers_around_a_normalization_are_minor():
+    layers = keras.layers
+    model = _with_normalization(
+        layers.Dense(8, name="biased"),
+        layers.BatchNormalization(name="first"),
+        layers.Dropout(0.1, name="drop"),
+        layers.BatchNormalization(name="second"),
+    )
+    findings = _before(model, _X[:33], _Y[:33])
+    assert {(each.problem, each.severity) for each in findings} == {
+        ("vanishing_gradient", "minor"),
+        ("batch_statistics_mismatch", "minor"),
+    }
+    told = [each.where.split("/")[-1] for each in findings]
+    assert told == ["biased", "first", "second", "second"]
+    rows = [each for each in findings if "single row" in each.evidence]
+    assert len(rows) == 2  # 33 rows leave one for the second batch
+    again = _before(model, _X[:33], _Y[:33], batch_size=11)
+    assert not [each for each in again if "single row" in each.evidence]
+
+
+def test_cause_is_told_once():
+    findings = _judged(_deep("tanh"), x=_X * 1e4, epochs=3)
+    assert [each.problem for each in findings] == ["input_scale"]
+
+
+def test_run_is_judged_from_its_files_alone(tmp_path):
+    log_dir = tmp_path / "logs"
+    model = _network()
+    model.compile(_adam(1e-7), "binary_crossentropy")
+    monitor = kerasbn.callbacks.GradientMonitor(str(log_dir), every=5)
+    model.fit(_X, _Y, epochs=4, verbose=0, callbacks=[monitor])
+    read = kerasbn.diagnose(log_dir)
+    assert [e.problem for e in read] == ["learning_rate_too_low"]
+    assert [e[:4] for e in read] == [e[:4] for e in monitor.findings]
+    assert [e[5:] for e in read] == [e[5:] for e in monitor.findings]
+
+
+def test_first_nan_is_read_from_the_files(tmp_path):
+    x = _X.copy()
+    x[70] = np.nan  # in the third batch
+    model = _network()
+    model.compile("adam", "binary_crossentropy")
+    monitor = kerasbn.callbacks.GradientMonitor(str(tmp_path), every=100)
+    model.fit(x, _Y, verbose=0, shuffle=False, callbacks=[monitor])
+    (finding,) = kerasbn.diagnose(str(tmp_path))
+    assert (finding.problem, finding.step) == ("non_finite", 3)
+    assert finding == monitor.findings[0]
+
+
+def test_new_finding_is_printed_once_where_fit_prints(capsys):
+    model = _network()
+    model.compile(_adam(1e-7), "binary_crossentropy")
+    monitor = kerasbn.callbacks.GradientMonitor(None, every=5)
+    model.fit(_X, _Y, epochs=4, verbose=2, callbacks=[monitor])
+    printed = capsys.readouterr().out
+    assert printed.count("GradientMonitor: learning_rate_too_low") == 1
+    model.fit(_X, _Y, epochs=4, verbose=0, callbacks=[monitor])
+    assert capsys.readouterr().out == ""
+
+
+def test_hopeless_run_ends_where_asked():
+    model = _network(kernel_initializer="zeros")
+    model.compile(_adam(), "binary_crossentropy")
+    monitor = kerasbn.callbacks.GradientMonitor(
+        None, stop_on=["symmetric_units"]
+    )
+    history = model.fit(_X, _Y, epochs=9, verbose=0, callbacks=[monitor])
+    assert len(history.epoch) == 1
+
+
+def test_tensorboard_page_holds_finding_and_patch(tmp_path):
+    from kerasbn import _events
+
+    model = _network(kernel_initializer="zeros")
+    model.compile(_adam(), "binary_crossentropy")
+    monitor = kerasbn.callbacks.GradientMonitor(str(tmp_path))
+    model.fit(_X, _Y, epochs=3, verbose=0, callbacks=[monitor])
+    (page,) = [str(t) for _, t in _events.read(str(tmp_path))["summary"]]
+    assert "**symmetric_units**" in page
+    assert '+ kernel_initializer="he_normal"' in page
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((42,), "`subject` must be a GradientMonitor"),
+        (("/nowhere",), "`log_dir` must hold event files"),
+    ],
+)
+def test_what_cannot_be_judged_is_refused(arguments, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        kerasbn.diagnose(*arguments)
+
+
+def test_model_wants_data_and_a_loss():
+    model = _network()
+    with pytest.raises(ValueError, match="`x` and `y` must be given"):
+        kerasbn.diagnose(model)
+    with pytest.raises(RuntimeError, match="`model` must be compiled"):
+        kerasbn.diagnose(model, _X, _Y)
+
+
+def test_unknown_problem_to_stop_on_is_refused():
+    with pytest.raises(ValueError, match="`stop_on` must hold names"):
+        kerasbn.callbacks.GradientMonitor(None, stop_on=["boredom"])
+    with pytest.raises(ValueError, match="`stop_on` must hold names"):
+        kerasbn.callbacks.GradientMonitor(None, stop_on="non_finite")
+
+
+def test_every_problem_has_a_remedy_and_a_test():
+    from kerasbn._rules.remedies import REMEDIES
+
+    named = set(diagnosis.PROBLEMS)
+    assert named == {*REMEDIES, "output_mismatch"}
+    assert set(_PAIRS) >= named - {"oscillating_loss"}

@@ -1,6 +1,8 @@
 """What to do about each problem, what it costs to leave it, and who says so."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from kerasbn.diagnosis import Finding
 
 _TUNING = (
     "https://github.com/google-research/tuning_playbook#how-can-"
@@ -138,3 +140,28 @@ REMEDIES = {
         "https://karpathy.github.io/2019/04/25/recipe/",
     ),
 }
+
+
+def finding(
+    problem: str,
+    where: str,
+    step: Any,
+    severity: str,
+    evidence: str,
+    certain: bool = False,
+    **blanks: Any,
+) -> Finding:
+    """A finding with the remedy of its problem, blanks of the patch filled."""
+    remedy = REMEDIES[problem]
+    return Finding(
+        problem,
+        where,
+        int(step),
+        severity,
+        evidence,
+        remedy.sentence,
+        remedy.patch.format(**blanks) if blanks else remedy.patch,
+        "certain" if certain else "likely",
+        remedy.cost,
+        remedy.source,
+    )
