@@ -278,7 +278,11 @@ class _Search:
         signs = self._signs
         if finding.problem == "output_mismatch":
             found = contradictions(signs.model, signs.targets)
-            return [Change("output", fit) for _, fit in found]
+            return [
+                Change("output", fit)
+                for severity, _, fit in found
+                if severity != "minor"
+            ]
         usual = 1e-3 if signs.adaptive else 1e-2
         rate = signs.trace.settings["learning_rate"]
         if not isinstance(rate, float):  # a schedule, as it is at first

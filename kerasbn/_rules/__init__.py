@@ -17,6 +17,7 @@ _RULES = (
     construction.symmetric_units,
     construction.input_scale,
     construction.exploding_gradient,
+    construction.vanishing_gradient,
     training.learning_rate_too_high,
     training.non_finite,
     training.saturated_activation,
@@ -43,7 +44,7 @@ _EFFECTS = {
     "learning_rate_too_high": _BROKEN,
     "saturated_activation": _STALLED,
     "dead_units": _STALLED,
-    "vanishing_gradient": {"not_learning", "learning_rate_too_low"},
+    "vanishing_gradient": _BROKEN,
     "clipping_always_on": {"not_learning", "learning_rate_too_low"},
     "learning_rate_too_low": {"not_learning"},
     "oscillating_loss": {"not_learning"},
@@ -64,5 +65,6 @@ def _causes(findings):
     for finding in findings:
         if finding.problem not in effects:
             kept.append(finding)
-            effects |= _EFFECTS[finding.problem]
+            if finding.severity != "minor":
+                effects |= _EFFECTS[finding.problem]
     return kept

@@ -13,14 +13,14 @@ _BATCH_NORMALIZATION = "https://arxiv.org/abs/1502.03167"
 
 def output_mismatch(signs: Signs) -> Iterator[Finding]:
     """Output activation, loss and targets contradict each other."""
-    for evidence, fit in contradictions(signs.model, signs.targets):
+    for severity, evidence, fit in contradictions(signs.model, signs.targets):
         layer = signs.output["layer"]
         units, activation = signs.output["units"], signs.output["activation"]
         yield Finding(
             "output_mismatch",
             layer,
             0,
-            "fatal",
+            severity,
             evidence,
             "Use an output and a loss that fit the targets.",
             f'- keras.layers.Dense({units}, activation="{activation}")\n'
@@ -103,6 +103,19 @@ def exploding_gradient(signs: Signs) -> Iterator[Finding]:
             f"The kernels multiply what passes by 1e{signs.gains:.1f} over "
             f"depth; the first loss is {signs.start_loss:.3g}"
             + (f", where a constant guess has {level:.3g}." if level else "."),
+        )
+
+
+def vanishing_gradient(signs: Signs) -> Iterator[Finding]:
+    """Kernels so small that what passes shrinks with depth."""
+    if signs.gains < -LIMITS.gains and (signs.fresh or signs.stuck):
+        yield finding(
+            "vanishing_gradient",
+            _first_hidden(signs),
+            0,
+            "fatal",
+            f"The kernels multiply what passes by 1e{signs.gains:.1f} over "
+            "depth: neither inputs nor gradients come through.",
         )
 
 

@@ -25,15 +25,16 @@ _RANGES = {
 
 def contradictions(
     model: dict[str, Any], targets: dict[str, Any] | None
-) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield what contradicts, in a sentence, and what would fit.
+) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Yield severity, what contradicts in a sentence, and what would fit.
 
     Args:
         model: Of `_inspection.describe_model`.
         targets: Of `_inspection.describe_data`, or `None`.
 
     Yields:
-        A sentence, and "activation", "units" and "loss" of an output that fits.
+        A severity, a sentence, and "activation", "units" and "loss" of an
+        output that fits.
     """
     output, loss = model.get("output"), model.get("loss")
     if not output or not loss:
@@ -44,8 +45,8 @@ def contradictions(
     low, high = targets.get("low"), targets.get("high")
     fit = fitting(targets, units)
 
-    def found(sentence, **change):
-        return sentence, {**fit, **change}
+    def found(sentence, severity="fatal", **change):
+        return severity, sentence, {**fit, **change}
 
     if activation == "softmax" and units == 1:
         yield found(
@@ -57,7 +58,9 @@ def contradictions(
         if model["from_logits"] and probabilities:
             yield found(
                 f"The loss applies its own activation (from_logits=True) to "
-                f"outputs that went through {activation} already.",
+                f"outputs that went through {activation} already. On TensorFlow "
+                "Keras takes the logits from before it, with a warning.",
+                "minor",
                 activation=activation,
                 loss=loss,
             )

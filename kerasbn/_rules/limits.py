@@ -18,7 +18,10 @@ class Limits(NamedTuple):
     # By this share of the same it must go down to count as falling.
     fall: float = 0.04
     # Of the same: below it a symptom does no harm worth a finding.
-    learning: float = 0.5
+    learning: float = 0.25
+    # Share of the planned steps before a loss that does not fall is one that
+    # will not: deep networks wait before they start.
+    patience: float = 0.15
     # A step that moves a kernel by this share of its norm overturns it; 1e-3 is
     # the rule of thumb, 1e-2 what Adam's first steps do at its default rate.
     overturned: float = 0.25

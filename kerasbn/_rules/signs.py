@@ -24,6 +24,7 @@ class Signs:
         self.output: dict[str, Any] = trace.model.get("output") or {}
         self.targets: dict[str, Any] = trace.data.get("targets") or {}
         self.inputs = [i for i in trace.data.get("inputs", []) if i]
+        self.planned_steps = trace.planned_steps
         self.last_step = int(trace.steps[-1]) if len(trace.steps) else 0
         # One look before training: symptoms are told by themselves.
         self.fresh = len(trace.steps) == 1 and self.last_step == 0

@@ -82,7 +82,7 @@ def vanishing_gradient(signs: Signs) -> Iterator[Finding]:
     """Layers that no gradient reaches."""
     hidden = len(signs.kernels) - 1
     starved = len(signs.starved) > 0.3 * hidden > 0
-    small = signs.decades > LIMITS.decades or signs.gains < -LIMITS.gains
+    small = signs.decades > LIMITS.decades
     if (signs.stuck and (small or starved)) or (signs.fresh and small):
         where = signs.starved or [signs.trace.paths[signs.kernels[0]]]
         yield finding(
@@ -141,7 +141,7 @@ def oscillating_loss(signs: Signs) -> Iterator[Finding]:
     losses = signs.losses[len(signs.losses) // 2 :]
     if not signs.suffers or not np.isfinite(losses).all():
         return
-    jumps = float(np.std(losses) / np.mean(np.abs(losses)))
+    jumps = float(np.std(np.diff(losses)) / 2**0.5 / np.mean(np.abs(losses)))
     if jumps > LIMITS.oscillation:
         yield finding(
             "oscillating_loss",
@@ -200,7 +200,8 @@ def batch_statistics_mismatch(signs: Signs) -> Iterator[Finding]:
 
 def not_learning(signs: Signs) -> Iterator[Finding]:
     """Nothing learnt, for no reason that shows."""
-    if signs.stuck:
+    patience = max(2 * LIMITS.warm_up, LIMITS.patience * signs.planned_steps)
+    if signs.stuck and signs.last_step >= patience:
         yield finding(
             "not_learning",
             "loss",
