@@ -146,9 +146,9 @@ the inputs.
     elif hasattr(subject, "trace"):
         trace = subject.trace
     elif hasattr(subject, "compute_loss"):
-        from kerasbn import _inspection
+        from kerasbn import _first_look
 
-        trace = _inspection.before_training(subject, x, y, batch_size)
+        trace = _first_look.before_training(subject, x, y, batch_size)
     else:
         raise TypeError(
             "`subject` must be a GradientMonitor, a log directory or a "

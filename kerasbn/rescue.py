@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
-from kerasbn import _changes, _inspection, _rules
+from kerasbn import _changes, _first_look, _inspection, _rules
 from kerasbn._changes import Change
 from kerasbn._rules.contradictions import contradictions
 from kerasbn._rules.signs import Signs
@@ -217,7 +217,7 @@ class _Search:
         share = max(_FEWEST_STEPS, self._left / _TRIALS)
         self._epochs = max(1, min(epochs, round(share / steps)))
         self._steps = self._epochs * steps
-        looked = _inspection.before_training(
+        looked = _first_look.before_training(
             model, self._x, self._y, batch_size
         )
         self._signs = Signs(looked)

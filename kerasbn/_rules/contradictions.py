@@ -58,8 +58,8 @@ def contradictions(
         if model["from_logits"] and probabilities:
             yield found(
                 f"The loss applies its own activation (from_logits=True) to "
-                f"outputs that went through {activation} already. On TensorFlow "
-                "Keras takes the logits from before it, with a warning.",
+                f"outputs that went through {activation}. On TensorFlow "
+                "Keras goes back to the logits, with a warning.",
                 "minor",
                 activation=activation,
                 loss=loss,

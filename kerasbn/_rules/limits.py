@@ -15,8 +15,8 @@ class Limits(NamedTuple):
     warm_up: int = 30
     # Of the loss of a constant guess: who is above it has learnt nothing.
     stuck: float = 0.95
-    # By this share of the same it must go down to count as falling.
-    fall: float = 0.04
+    # Standard errors that the slope of a loss is from none.
+    trend: float = 3.0
     # Of the same: below it a symptom does no harm worth a finding.
     learning: float = 0.25
     # Share of the planned steps before a loss that does not fall is one that

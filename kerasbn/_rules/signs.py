@@ -82,12 +82,27 @@ class Signs:
         """Whether nothing was learnt so far, and nothing is about to be."""
         return self.judged and self.left > LIMITS.stuck and not self.falling
 
-    @property
+    @functools.cached_property
     def falling(self) -> bool:
-        """Whether the loss goes down, from however high."""
-        early = float(np.median(self.losses[1:4]))
-        level = self.trivial_loss or abs(self.start_loss)
-        return early - self.recent_loss > LIMITS.fall * level
+        """Whether the loss falls so fast that it will get somewhere.
+
+        A line through the later readings goes down by more than their noise,
+        and reaches the loss of a constant guess before training ends.
+        """
+        late = slice(-max(5, len(self.losses) // 2), None)
+        steps, losses = self.trace.steps[late].astype(float), self.losses[late]
+        if len(losses) < 4 or not np.isfinite(losses).all():
+            return False
+        steps = steps - steps[-1]
+        (slope, level), noise, *_ = np.polyfit(steps, losses, 1, full=True)
+        error = math.sqrt(noise[0] / (len(steps) - 2)) if len(noise) else 0.0
+        spread = math.sqrt(np.square(steps - steps.mean()).sum())
+        remaining = (self.planned_steps or 5 * self.last_step) - self.last_step
+        goal = LIMITS.stuck * (self.trivial_loss or abs(self.start_loss))
+        return (
+            slope * spread < -LIMITS.trend * error
+            and level + slope * remaining < goal
+        )
 
     @property
     def suffers(self) -> bool:
@@ -185,11 +200,18 @@ class Signs:
             else ""
         )
         dead = max(self.units("dead_units").values(), default=0.0)
+        depth = (
+            f"the RMS gradient spans {abs(self.decades):.1f} decades over "
+            f"depth, at most {dead:.0%} of a layer's units are dead"
+        )
+        if self.fresh:
+            return (
+                "Nothing is wrong before training: the loss is "
+                f"{self.start_loss:.3g}{guess}, and {depth}."
+            )
         return (
             f"Nothing is wrong up to step {self.last_step}: the loss went from "
-            f"{self.start_loss:.3g} to {self.recent_loss:.3g}{guess}, the RMS "
-            f"gradient spans {abs(self.decades):.1f} decades over depth, no "
-            f"step moved a typical kernel by more than {self.jolt:.2g} of its "
-            f"norm, at most {dead:.0%} of a layer's units are dead, and no "
-            "gradient held NaN or Inf."
+            f"{self.start_loss:.3g} to {self.recent_loss:.3g}{guess}, {depth}, "
+            f"no step moved a typical kernel by more than {self.jolt:.2g} of "
+            "its norm, and no gradient held NaN or Inf."
         )
