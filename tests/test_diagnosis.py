@@ -276,6 +276,11 @@ def test_initializer_that_cannot_work_is_found_before_training(model, problem):
     assert findings[0].problem.startswith(problem), str(findings)
 
 
+def test_targets_choose_the_loss_where_none_fits():
+    (finding,) = _before(_network(output="linear"), y=100.0 * _X[:, 0])
+    assert '+ model.compile(..., loss="mean_squared_error")' in finding.patch
+
+
 def test_nothing_moves_when_a_model_is_looked_at():
     model = _with_normalization(
         keras.layers.Dense(8),

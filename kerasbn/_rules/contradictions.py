@@ -66,13 +66,16 @@ def contradictions(
             )
             return
         if not model["from_logits"] and not probabilities:
+            binary = loss == "binary_crossentropy"
+            beyond = binary and low is not None and (low < 0 or high > 1)
+            mend = {
+                "activation": "sigmoid" if binary else "softmax",
+                "loss": loss,
+            }
             yield found(
                 f"`{loss}` wants probabilities, and {activation!r} outputs are "
                 "none.",
-                activation="sigmoid"
-                if loss == "binary_crossentropy"
-                else "softmax",
-                loss=loss,
+                **({} if beyond else mend),
             )
             return
     if low is None:
