@@ -56,8 +56,9 @@ def describe_model(model: keras.Model) -> dict[str, Any]:
 
     Returns:
         "layers", a list in the order of the model; "normalizes_inputs";
-        "loss" (its Keras name), "from_logits"; "output" with "layer",
-        "activation" and "units".
+        "loss" (its Keras name), "compiled_loss" (whether there is any: a pair
+        of networks that play a game has none), "from_logits"; "output" with
+        "layer", "activation" and "units".
     """
     layers = [
         _described(layer, activation)
@@ -69,6 +70,7 @@ def describe_model(model: keras.Model) -> dict[str, Any]:
         "layers": layers,
         "normalizes_inputs": _normalizes_inputs(model),
         "loss": name,
+        "compiled_loss": getattr(model, "loss", None) is not None,
         "from_logits": from_logits,
         "output": _output(model),
     }

@@ -320,6 +320,21 @@ def test_cause_is_told_once():
     assert [each.problem for each in findings] == ["input_scale"]
 
 
+def test_loss_that_need_not_fall_is_not_judged():
+    class Game(keras.Model):
+        def compute_loss(self, x=None, y=None, y_pred=None, **options):
+            return 1.0 + keras.ops.mean(
+                y_pred - keras.ops.stop_gradient(y_pred)
+            )
+
+    network = _network()
+    model = Game(network.inputs, network.outputs)
+    model.compile(_adam())
+    monitor = kerasbn.callbacks.GradientMonitor(None, every=5)
+    model.fit(_X, _Y, epochs=6, verbose=0, callbacks=[monitor])
+    assert not monitor.findings, str(monitor.findings)
+
+
 def test_run_is_judged_from_its_files_alone(tmp_path):
     log_dir = tmp_path / "logs"
     model = _network()

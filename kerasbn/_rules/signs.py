@@ -28,7 +28,12 @@ class Signs:
         self.last_step = int(trace.steps[-1]) if len(trace.steps) else 0
         # One look before training: symptoms are told by themselves.
         self.fresh = len(trace.steps) == 1 and self.last_step == 0
-        self.judged = len(trace.steps) > 3 and self.last_step >= LIMITS.warm_up
+        # A loss that need not fall, as of a game, tells nothing of learning.
+        self.judged = (
+            len(trace.steps) > 3
+            and self.last_step >= LIMITS.warm_up
+            and trace.model.get("compiled_loss", True)
+        )
 
     @functools.cached_property
     def kernels(self) -> list[int]:
