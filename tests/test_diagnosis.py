@@ -322,7 +322,7 @@ def test_cause_is_told_once():
 
 def test_loss_that_need_not_fall_is_not_judged():
     class Game(keras.Model):
-        def compute_loss(self, x=None, y=None, y_pred=None, **options):
+        def compute_loss(self, x, y, y_pred, *args, **options):
             return 1.0 + keras.ops.mean(
                 y_pred - keras.ops.stop_gradient(y_pred)
             )
