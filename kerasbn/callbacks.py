@@ -405,7 +405,7 @@ class GradientMonitor(keras.callbacks.Callback):
         for finding in findings:
             if finding.problem not in self._told:
                 self._told.add(finding.problem)
-                if self.params.get("verbose"):
+                if (self.params or {}).get("verbose"):
                     print(f"\nGradientMonitor: {finding}")
         if self.stop_on & {finding.problem for finding in findings}:
             self.model.stop_training = True
@@ -457,4 +457,5 @@ class GradientMonitor(keras.callbacks.Callback):
 
 def _planned(params):
     """Steps that `fit` is to take, 0 if it does not know."""
+    params = params or {}  # none where the hooks are called by hand
     return (params.get("steps") or 0) * (params.get("epochs") or 0)

@@ -127,13 +127,14 @@ def diagnose(
     Example:
     >>> import keras, numpy as np, kerasbn
     >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(
-    ...     1, activation="softmax", name="answer")])
+    ...     1, activation="relu", name="answer")])
     >>> model.compile("adam", "binary_crossentropy")
     >>> x, y = np.eye(2), np.array([0.0, 1.0])
-    >>> for finding in kerasbn.diagnose(model, x, y):
-    ...     print(finding.problem, finding.where, finding.evidence)
-    output_mismatch answer Softmax over a single unit is always 1, whatever \
-the inputs.
+    >>> (finding,) = kerasbn.diagnose(model, x, y)
+    >>> finding.problem, finding.severity
+    ('output_mismatch', 'fatal')
+    >>> finding.evidence
+    "`binary_crossentropy` wants probabilities, and 'relu' outputs are none."
 
     Reference:
         [Schoop et al., 2021](https://arxiv.org/abs/2008.12249) on what goes

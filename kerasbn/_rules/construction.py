@@ -100,7 +100,7 @@ def exploding_gradient(signs: Signs) -> Iterator[Finding]:
             _first_hidden(signs),
             min(1, signs.last_step),
             "serious",
-            f"The kernels multiply what passes by 1e{signs.gains:.1f} over "
+            f"The kernels multiply what passes by {10**signs.gains:.1g} over "
             f"depth; the first loss is {signs.start_loss:.3g}"
             + (f", where a constant guess has {level:.3g}." if level else "."),
         )
@@ -114,7 +114,7 @@ def vanishing_gradient(signs: Signs) -> Iterator[Finding]:
             _first_hidden(signs),
             0,
             "fatal",
-            f"The kernels multiply what passes by 1e{signs.gains:.1f} over "
+            f"The kernels multiply what passes by {10**signs.gains:.1g} over "
             "depth: neither inputs nor gradients come through.",
         )
 

@@ -42,7 +42,8 @@ def contradictions(
     activation, units = output["activation"], output["units"]
     targets = targets or {}
     columns = targets.get("columns")
-    low, high = targets.get("low"), targets.get("high")
+    known = "low" in targets
+    low, high = targets.get("low", 0.0), targets.get("high", 0.0)
     fit = fitting(targets, units)
 
     def found(sentence, severity="fatal", **change):
@@ -67,7 +68,7 @@ def contradictions(
             return
         if not model["from_logits"] and not probabilities:
             binary = loss == "binary_crossentropy"
-            beyond = binary and low is not None and (low < 0 or high > 1)
+            beyond = binary and known and (low < 0 or high > 1)
             mend = {
                 "activation": "sigmoid" if binary else "softmax",
                 "loss": loss,
@@ -78,7 +79,7 @@ def contradictions(
                 **({} if beyond else mend),
             )
             return
-    if low is None:
+    if not known:
         return
     if loss == "sparse_categorical_crossentropy" and (
         low < 0 or high >= units or not targets["integers"]

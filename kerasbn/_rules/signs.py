@@ -78,6 +78,8 @@ class Signs:
     @functools.cached_property
     def left(self) -> float:
         """Share of a constant guess's loss that is left; NaN is all of it."""
+        if self.recent_loss == 0.0:
+            return 0.0
         level = self.trivial_loss or self.start_loss
         share = self.recent_loss / level if level else math.nan
         return share if math.isfinite(share) else math.inf

@@ -1,6 +1,7 @@
 """Rules about how a network trains."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -92,7 +93,8 @@ def vanishing_gradient(signs: Signs) -> Iterator[Finding]:
             "fatal" if starved else "serious",
             f"{len(signs.starved)} of {hidden + 1} kernels get less than "
             f"{LIMITS.starved:g} of the largest RMS gradient; the first layers "
-            f"get 1e-{max(signs.decades, 0):.1f} of what the last ones get.",
+            f"get {10 ** -max(signs.decades, 0.0):.1g} of what the last ones "
+            "get.",
         )
 
 
@@ -224,7 +226,7 @@ def _level(signs):
     )
 
 
-def _rates(signs):
+def _rates(signs) -> dict[str, Any]:
     rate = float(signs.trace.scalars["learning_rate"][0])
     usual = 1e-3 if signs.adaptive else 1e-2
     return {
