@@ -97,7 +97,7 @@ class _Registration:
                 loader.exec_module(module)
                 if self in sys.meta_path:
                     sys.meta_path.remove(self)
-                importlib.import_module("kerasbn.layers")
+                importlib.import_module("kerasbn.models")  # and layers
 
             loader.exec_module = exec_module
         return spec
@@ -105,6 +105,6 @@ class _Registration:
 
 sys.modules[__name__].__class__ = _Package
 if "keras" in sys.modules:
-    importlib.import_module("kerasbn.layers")
+    importlib.import_module("kerasbn.models")  # and layers
 else:
     sys.meta_path.insert(0, _Registration())

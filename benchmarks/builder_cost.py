@@ -1,0 +1,132 @@
+"""What a builder costs: a training step over that of the model by hand.
+
+A built network and the same written in stock Keras layers, as its user would
+write it, train in one process, a group of steps of one after a group of the
+other.
+
+    python benchmarks/builder_cost.py
+"""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import time
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+import kerasbn
+
+GROUPS, STEPS, WARM_UP, BAR = 60, 5, 5, 1.05
+layers = keras.layers
+
+
+def built_mlp():
+    return kerasbn.models.mlp((64,), [100] * 20, 10)
+
+
+def mlp():
+    stack = [keras.Input((64,)), layers.BatchNormalization()]
+    for _ in range(20):
+        stack += [
+            layers.Dense(100, use_bias=False, kernel_initializer="he_normal"),
+            layers.BatchNormalization(),
+            layers.Activation("elu"),
+        ]
+    return keras.Sequential([*stack, layers.Dense(10)])
+
+
+def built_cnn():
+    return kerasbn.models.cnn((28, 28, 1), [16, 16, 32, 32, 64, 64], 10)
+
+
+def cnn():
+    stack = [keras.Input((28, 28, 1)), layers.BatchNormalization()]
+    for filters, strides in (
+        (16, 1),
+        (16, 1),
+        (32, 2),
+        (32, 1),
+        (64, 2),
+        (64, 1),
+    ):
+        stack += [
+            layers.Conv2D(
+                filters,
+                3,
+                strides,
+                padding="same",
+                use_bias=False,
+                kernel_initializer="he_normal",
+            ),
+            layers.BatchNormalization(),
+            layers.Activation("elu"),
+        ]
+    stack += [layers.GlobalAveragePooling2D(), layers.Dense(10)]
+    return keras.Sequential(stack)
+
+
+def built_rnn():
+    return kerasbn.models.rnn((50, 8), [32, 32], 10)
+
+
+def rnn():
+    return keras.Sequential(
+        [
+            keras.Input((50, 8)),
+            layers.BatchNormalization(),
+            layers.GRU(32, return_sequences=True),
+            layers.LayerNormalization(),
+            layers.GRU(32),
+            layers.LayerNormalization(),
+            layers.Dense(10),
+        ]
+    )
+
+
+def train_steps(build, batch_size):
+    """A function that trains for a group of steps."""
+    model = build()
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.Adam(), loss, jit_compile=False)
+    x = tf.random.normal((batch_size, *model.input_shape[1:]))
+    y = tf.zeros(batch_size, "int32")
+    data = iter(tf.data.Dataset.from_tensors((x, y)).repeat())
+    model.make_train_function()
+
+    def run():
+        for _ in range(STEPS):
+            model.train_function(data)
+
+    return run
+
+
+def ratio(subject, reference):
+    """Median of neighbouring groups, subject over reference."""
+    seconds = {subject: [], reference: []}
+    for group in range(WARM_UP + GROUPS):
+        pair = (subject, reference) if group % 2 else (reference, subject)
+        for function in pair:
+            start = time.perf_counter()
+            function()
+            seconds[function].append(time.perf_counter() - start)
+    return np.median(np.divide(seconds[subject], seconds[reference])[WARM_UP:])
+
+
+if __name__ == "__main__":
+    print(f"training step, median over {GROUPS} groups of {STEPS}, bar {BAR}")
+    print("                 built / by hand   by hand twice (the noise)")
+    for built, by_hand, batch_size in (
+        (built_mlp, mlp, 32),
+        (built_cnn, cnn, 32),
+        (built_rnn, rnn, 32),
+    ):
+        values = [
+            ratio(
+                train_steps(each, batch_size), train_steps(by_hand, batch_size)
+            )
+            for each in (built, by_hand)
+        ]
+        print(f"{by_hand.__name__:<17}{values[0]:<18.3f}{values[1]:.3f}")

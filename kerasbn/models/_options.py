@@ -1,0 +1,179 @@
+"""What the options of the builders mean, and which values they refuse."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import keras
+
+from kerasbn.layers import BatchNormalization
+
+_INITIALIZERS = {
+    # Saturating and linear activations: Glorot and Bengio, 2010.
+    "tanh": "glorot_uniform",
+    "sigmoid": "glorot_uniform",
+    "softmax": "glorot_uniform",
+    "linear": "glorot_uniform",
+    # Self-normalizing networks: Klambauer et al., 2017.
+    "selu": "lecun_normal",
+}
+
+
+class Hidden(NamedTuple):
+    """The options that shape the hidden layers of a feedforward network."""
+
+    activation: Any
+    kernel_initializer: Any
+    normalization: str | None
+    placement: str
+    shared_axes: list[int] | None = None  # PReLU: pixels share their slope
+
+    def check(self):
+        """Refuse what is not known, and return the options."""
+        check_choice(
+            "normalization", self.normalization, ("batch", "layer", None)
+        )
+        check_choice("placement", self.placement, ("before", "after"))
+        check_activation("activation", self.activation)
+        return self
+
+    def arguments(self, ends_block):
+        """Arguments of the layer that holds the kernel."""
+        if ends_block and self.normalization is None:
+            chosen = "zeros"
+        elif self.kernel_initializer is None:
+            chosen = initializer(self.activation)
+        else:
+            chosen = redrawn(self.kernel_initializer)
+        # Batch normalization next to it subtracts any bias again; without the
+        # bias layer normalization would forget the length of its input.
+        use_bias = self.normalization != "batch" or self.placement == "after"
+        return {"use_bias": use_bias, "kernel_initializer": chosen}
+
+    def followers(self, label, ends_block):
+        """The layers after the kernel, in their order."""
+        layers = []
+        if self.normalization is not None:
+            layers.append(
+                normalization_layer(
+                    self.normalization, f"{label}_normalization", ends_block
+                )
+            )
+        if ends_block and (not layers or self.placement == "before"):
+            # It would start at 0, where ReLU has no gradient to leave it by.
+            return layers
+        activation = activation_layer(
+            self.activation, f"{label}_activation", self.shared_axes
+        )
+        if self.placement == "before":
+            return [*layers, activation]
+        return [activation, *layers]
+
+
+def initializer(activation):
+    """The name of the kernel initializer that fits the activation."""
+    if isinstance(activation, keras.layers.Activation):
+        activation = activation.activation
+    name = getattr(activation, "__name__", activation)
+    return _INITIALIZERS.get(name, "he_normal")
+
+
+def redrawn(kernel_initializer):
+    """The initializer for one more layer: an instance repeats its weights."""
+    if isinstance(kernel_initializer, keras.initializers.Initializer):
+        return kernel_initializer.clone()
+    return kernel_initializer
+
+
+def activation_layer(activation, name, shared_axes=None):
+    """A layer of its own for each use of the activation."""
+    if isinstance(activation, keras.layers.Layer):
+        return activation.from_config({**activation.get_config(), "name": name})
+    if activation == "prelu":
+        return keras.layers.PReLU(shared_axes=shared_axes, name=name)
+    return keras.layers.Activation(activation, name=name)
+
+
+def normalization_layer(kind, name, starts_at_zero=False):
+    """Batch or layer normalization over the last axis."""
+    layer = {
+        "batch": BatchNormalization,
+        "layer": keras.layers.LayerNormalization,
+    }[kind]
+    gamma = "zeros" if starts_at_zero else "ones"
+    return layer(gamma_initializer=gamma, name=name)
+
+
+def output_layer(units, activation):
+    """The Dense layer at the end."""
+    return keras.layers.Dense(
+        units,
+        activation=activation,
+        kernel_initializer=initializer(activation or "linear"),
+        dtype="float32",  # softmax and loss lose too much in half precision
+        name="output",
+    )
+
+
+def check_integers(argument, values):
+    """Refuse anything but positive integers."""
+    held = values if isinstance(values, Sequence) else []
+    if not held or not all(_is_positive_integer(each) for each in held):
+        raise ValueError(
+            f"`{argument}` must hold at least one positive integer. "
+            f"Received: {argument}={values}."
+        )
+
+
+def check_integer(argument, value):
+    """Refuse anything but a positive integer."""
+    if not _is_positive_integer(value):
+        raise ValueError(
+            f"`{argument}` must be a positive integer. "
+            f"Received: {argument}={value}."
+        )
+
+
+def _is_positive_integer(value):
+    return isinstance(value, int) and value > 0
+
+
+def check_choice(argument, value, choices):
+    """Refuse what is not among the choices."""
+    if value not in choices:
+        raise ValueError(
+            f"`{argument}` must be one of {', '.join(map(repr, choices))}. "
+            f"Received: {argument}={value!r}."
+        )
+
+
+def check_activation(argument, value):
+    """Refuse what is neither the name of an activation nor a layer."""
+    if isinstance(value, keras.layers.Layer) or value == "prelu":
+        return
+    if not _is_activation(value):
+        raise ValueError(
+            f"`{argument}` must be the name of a Keras activation, or a layer. "
+            f'Received: {argument}={value!r}. Use "elu", "relu", "gelu" or '
+            "another name from `keras.activations`."
+        )
+
+
+def check_activation_name(argument, value):
+    """Refuse what cannot be the activation inside another layer."""
+    if isinstance(value, keras.layers.Layer) or not _is_activation(value):
+        raise ValueError(
+            f"`{argument}` must be the name of a Keras activation. "
+            f'Received: {argument}={value!r}. Use "tanh", "sigmoid" or another '
+            "name from `keras.activations`."
+        )
+
+
+def _is_activation(value):
+    # A class, such as `keras.layers.ReLU` without its brackets, is callable.
+    if isinstance(value, type):
+        return False
+    try:
+        keras.activations.get(value)
+    except (TypeError, ValueError):
+        return False
+    return True
