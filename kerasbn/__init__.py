@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from kerasbn import callbacks as callbacks
+    from kerasbn import clipping as clipping
     from kerasbn import diagnosis as diagnosis
     from kerasbn import inference as inference
     from kerasbn import layers as layers
@@ -29,6 +30,7 @@ __version__ = "0.1.0"
 
 _MODULES = (
     "callbacks",
+    "clipping",
     "diagnosis",
     "inference",
     "layers",
@@ -74,6 +76,12 @@ class _Package(types.ModuleType):
         super().__setattr__(name, value)
 
 
+def _import_saved_kinds():
+    """Import what registers the classes that a saved model may hold."""
+    importlib.import_module("kerasbn.models")  # and layers
+    importlib.import_module("kerasbn.optimizers")  # and clipping
+
+
 class _Registration:
     """Registers the layers when Keras is imported after kerasbn.
 
@@ -97,7 +105,7 @@ class _Registration:
                 loader.exec_module(module)
                 if self in sys.meta_path:
                     sys.meta_path.remove(self)
-                importlib.import_module("kerasbn.models")  # and layers
+                _import_saved_kinds()
 
             loader.exec_module = exec_module
         return spec
@@ -105,6 +113,6 @@ class _Registration:
 
 sys.modules[__name__].__class__ = _Package
 if "keras" in sys.modules:
-    importlib.import_module("kerasbn.models")  # and layers
+    _import_saved_kinds()
 else:
     sys.meta_path.insert(0, _Registration())

@@ -12,6 +12,7 @@ SCALARS = (
     "global_norm",
     "clipped/global_norm",
     "clipped/share",
+    "clipped/threshold",
     "window/global_norm_min",
     "window/global_norm_max",
     "window/non_finite_steps",
@@ -76,10 +77,18 @@ class Reading(NamedTuple):
     scalars: dict[str, float]
     groups: dict[str, np.ndarray]
 
+    def known(self) -> dict[str, float]:
+        """The numbers of the step, but what is not known of the clipping."""
+        return {
+            name: number
+            for name, number in self.scalars.items()
+            if not (name.startswith("clipped/") and np.isnan(number))
+        }
+
     def flat(self, paths: list[str]) -> dict[str, float]:
         """All numbers by the name that they have in TensorBoard."""
         return {
-            **self.scalars,
+            **self.known(),
             **{
                 f"{group}/{path}": float(number)
                 for group, numbers in self.groups.items()
@@ -150,6 +159,7 @@ class Recording:
                     "global_norm": total[row],
                     "clipped/global_norm": clipped[row],
                     "clipped/share": share[row],
+                    "clipped/threshold": window.thresholds[row],
                 }
                 self._add(step, numbers, norms, window.details[step])
 

@@ -4,7 +4,14 @@ from typing import Any
 
 import keras
 
-CLIP_ARGUMENTS = ("clipnorm", "clipvalue", "global_clipnorm")
+from kerasbn import clipping
+from kerasbn._clipped import CLIP_ARGUMENTS, TAKEN_OVER, Clipped
+
+_RULES = {
+    "clipnorm": clipping.ByNorm,
+    "clipvalue": clipping.ByValue,
+    "global_clipnorm": clipping.ByGlobalNorm,
+}
 # What of a schedule is a learning rate, and not a number of steps or a share.
 _RATES = (
     "initial_learning_rate",
@@ -50,6 +57,16 @@ def _optimizer(optimizer, options):
         inner = _optimizer(optimizer.inner_optimizer, options)
         del config["inner_optimizer"]
         return type(optimizer)(inner, **config)
+    if isinstance(optimizer, Clipped):
+        rest = {k: v for k, v in options.items() if k != "clipping"}
+        inner = _optimizer(optimizer.inner_optimizer, rest)
+        for each in TAKEN_OVER:
+            setattr(inner, each, getattr(optimizer, each))
+        rules = optimizer.rules
+        if "clipping" in options:
+            ((name, limit),) = options["clipping"].items()
+            rules = [_RULES[name](limit)]
+        return type(optimizer)(inner, rules, optimizer.skip_non_finite)
     rate = getattr(optimizer, "_learning_rate", None)
     if isinstance(config.get("learning_rate"), dict):
         config["learning_rate"] = rate  # it has no state, and may be unnamed

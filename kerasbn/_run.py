@@ -32,7 +32,7 @@ _CHARTS = {
             "window/global_norm_min",
             "window/global_norm_max",
         ),
-        ("Clipping", ["global_norm", "clipped/global_norm", "clipped/share"]),
+        ("Clipping", ["global_norm", "clipped/.*"]),
     ],
     "Updates": [
         ("Update over weights, kernels", [r"update_ratio/.*kernel"]),
@@ -97,12 +97,7 @@ class Run:
         self._writer.tensor(step, "readings/variables", table)
         curves = len(_CURVES) * len(recording.paths) + len(reading.scalars)
         if self._readings % -(-curves // _SCALARS_PER_READING) == 0:
-            # NaN where nothing is known of the clipping is no news.
-            values = {
-                name: value
-                for name, value in reading.scalars.items()
-                if not (name.startswith("clipped/") and np.isnan(value))
-            }
+            values = reading.known()
             for group in _CURVES:
                 for path, number in zip(
                     recording.paths, reading.groups[group].tolist(), strict=True

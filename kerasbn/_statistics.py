@@ -18,6 +18,7 @@ import keras
 import numpy as np
 
 from kerasbn import _keeping, _measures, _shadowing, _unwrapping
+from kerasbn._clipped import Clipped
 
 
 class Window(NamedTuple):
@@ -30,6 +31,8 @@ class Window(NamedTuple):
         norms: L2 norms of the gradients, before clipping, shape
             `(rows, variables)`.
         clipped: The same after clipping.
+        thresholds: Norm of the whole gradient that the last rule of a
+            `Clipped` let pass, NaN where there is none.
         details: By step, `_measures.DETAILS` of each variable.
         histograms: By step, entries of each variable by log10 of their size.
         skipped: Steps that the loss scale made Keras skip.
@@ -41,6 +44,7 @@ class Window(NamedTuple):
     learning_rates: np.ndarray
     norms: np.ndarray
     clipped: np.ndarray
+    thresholds: np.ndarray
     details: dict[int, np.ndarray]
     histograms: dict[int, np.ndarray]
     skipped: int
@@ -124,14 +128,14 @@ class MeasuredStep:
         rows = self._rings["rows"].read()
         if not len(rows):
             return None
-        head, halves = rows[:, :3], rows[:, 3:].astype("float64")
+        head, halves = rows[:, :4], rows[:, 4:].astype("float64")
         blocks = np.sqrt(2.0 * halves)
         blocks = blocks.reshape(len(rows), -1, len(self.paths))
         applied = head[:, 0] > 0
         overflown = ~applied & ~np.isfinite(blocks[:, 0]).all(axis=1)
         steps = head[applied, 0].astype(int)
         losses = []
-        for step, loss, _ in head:
+        for step, loss, *_ in head:
             self._losses.append(loss)
             if step > 0:
                 losses.append(np.mean(self._losses))
@@ -149,6 +153,7 @@ class MeasuredStep:
             head[applied, 2],
             blocks[:, 0],
             self._clipped(blocks[:, -1]),
+            head[applied, 3],
             {step: each[:, :width] for step, each in details.items()},
             {step: each[:, width:] for step, each in details.items()},
             int(overflown.sum()) if self._scales_loss() else 0,
@@ -181,8 +186,11 @@ class MeasuredStep:
     def _replicas(self):
         return self._model.distribute_strategy.num_replicas_in_sync
 
-    def _clips_values(self):
-        return any(leaf.clipvalue for leaf in self._leaves)
+    def _clips_unforeseen(self):
+        """Whether the norms do not tell what clipping makes of them."""
+        return any(
+            leaf.clipvalue or isinstance(leaf, Clipped) for leaf in self._leaves
+        )
 
     def _accumulates(self):
         leaves = self._leaves
@@ -221,6 +229,7 @@ class MeasuredStep:
         local = self._local
         local.graph, local.full = tf.compat.v1.get_default_graph(), full
         local.seen, local.loss = {}, None
+        local.clipped, local.threshold = {}, np.nan
         before = _unwrapping.step_number(self._optimizers)
         if self._replicas() == 1:
             with self._hooked():
@@ -236,7 +245,7 @@ class MeasuredStep:
         if self._replicas() > 1:
             loss = tf.distribute.get_replica_context().all_reduce("SUM", loss)
         if seen:
-            self._write([step, loss, local.rate], seen, full)
+            self._write([step, loss, local.rate, local.threshold], seen, full)
         return outputs
 
     @contextlib.contextmanager
@@ -258,6 +267,11 @@ class MeasuredStep:
                     _shadowing.replaced(optimizer, "apply", apply)
                 )
                 for leaf in _unwrapping.leaves_of(optimizer):
+                    if isinstance(leaf, Clipped):
+                        clip = self._noting_clip(leaf)
+                        hooks.enter_context(
+                            _shadowing.replaced(leaf, "clip", clip)
+                        )
                     if leaf is not optimizer:
                         noting = self._noting(leaf)
                         hooks.enter_context(
@@ -302,6 +316,25 @@ class MeasuredStep:
             return apply(grads, trainable_variables)
 
         return noting_apply
+
+    def _noting_clip(self, leaf):
+        """`clip` of a `Clipped` that notes what it makes of the gradients."""
+        clip = leaf.clip
+
+        def noting_clip(gradients, variables, *args):
+            import tensorflow as tf
+
+            clipped, local = clip(gradients, variables, *args), self._local
+            # Within the condition of a loss scale it cannot be taken out.
+            if local.graph is tf.compat.v1.get_default_graph():
+                for variable, gradient in zip(variables, clipped, strict=True):
+                    local.clipped[self._columns[id(variable)]] = gradient
+                thresholds = [rule.threshold for rule in leaf.rules]
+                known = [each for each in thresholds if each is not None]
+                local.threshold = tf.cast([np.nan, *known][-1], "float32")
+            return clipped
+
+        return noting_clip
 
     def _see(self, optimizer, grads, variables):
         """Take up what an optimizer is handed, and the weights before."""
@@ -382,13 +415,16 @@ class MeasuredStep:
             ]
 
         def clipped(column, each):
-            limit = self._owners[column].clipvalue
+            owner = self._owners[column]
+            if isinstance(owner, Clipped):
+                return self._local.clipped.get(column, np.nan)
+            limit = owner.clipvalue
             if not limit:
                 return each.gradient
             return tf.clip_by_value(each.gradient, -limit, limit)
 
         values = [*head, *row(lambda _, each: each.gradient)]
-        if self._clips_values():
+        if self._clips_unforeseen():
             values += row(clipped)
         self._ring("rows", (len(values),)).put(tf.stack(values))
         if not full:

@@ -5,10 +5,16 @@ from typing import Any
 
 import keras
 
+from kerasbn._clipped import Clipped
+
 
 def settings(model: keras.Model) -> dict[str, bool | int | float | str]:
     """What the compiled optimizer is set to, for comparing runs."""
     leaf = leaves_of(optimizers(model)[0])[0]
+    rules = {}
+    if isinstance(leaf, Clipped):
+        rules = {"rules": ", ".join(map(str, leaf.rules))}
+        leaf = leaf.inner_optimizer
     config = leaf.get_config()
     rate = config.get("learning_rate")
     config["learning_rate"] = (
@@ -23,7 +29,7 @@ def settings(model: keras.Model) -> dict[str, bool | int | float | str]:
         for name, value in config.items()
         if isinstance(value, bool | int | float | str) and name != "name"
     }
-    return {"optimizer": type(leaf).__name__, **kept}
+    return {"optimizer": type(leaf).__name__, **kept, **rules}
 
 
 def optimizers(model: keras.Model) -> list[keras.optimizers.Optimizer]:

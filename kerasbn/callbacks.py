@@ -86,8 +86,10 @@ class GradientMonitor(keras.callbacks.Callback):
     `history` is a dict of arrays over the readings that a table takes as it is
     (`pandas.DataFrame(monitor.history)`): "step", "loss", "learning_rate",
     "global_norm" (L2 norm of the whole gradient), "clipped/global_norm" (the
-    same after clipping), "clipped/share" (of the variables), the extremes since
-    the reading before ("window/global_norm_min", "window/global_norm_max",
+    same after clipping), "clipped/share" (of the variables),
+    "clipped/threshold" (the norm that a rule of `kerasbn.optimizers.Clipped`
+    let pass, NaN without), the extremes since the reading before
+    ("window/global_norm_min", "window/global_norm_max",
     "window/non_finite_steps") and, per `variable.path`, the groups
     "gradient_norm" (L2), "gradient_rms" (L2 over the root of the number of
     entries, so that layers of different width compare), "gradient_max" (largest

@@ -17,7 +17,9 @@ Reference:
 
 import keras
 
-_CLIP_ARGUMENTS = ("clipnorm", "clipvalue", "global_clipnorm")
+from kerasbn._clipped import CLIP_ARGUMENTS
+from kerasbn._clipped import Clipped as Clipped
+
 # An object of its own: `clipnorm is _DEFAULT_CLIPNORM` tells the default from a
 # 1.0 that the user passed beside another clip argument, which Keras refuses.
 _DEFAULT_CLIPNORM = float("1.0")
@@ -215,7 +217,7 @@ def _with_clipping(clipnorm, kwargs):
     if clipnorm is _DEFAULT_CLIPNORM and others != (None, None):
         clipnorm = None
     arguments = {"clipnorm": clipnorm, **kwargs}
-    for name in _CLIP_ARGUMENTS:
+    for name in CLIP_ARGUMENTS:
         value = arguments.get(name)
         if value is not None and not value > 0:
             raise ValueError(

@@ -31,6 +31,23 @@ outputs = model.predict(x, verbose=0)
 for other in (kerasbn.fold(model), kerasbn.to_keras(model)):
     np.testing.assert_allclose(
         other.predict(x, verbose=0), outputs, rtol=1e-4, atol=1e-5)
+weights = {}
+for name, optimizer in (
+    ("stock", keras.optimizers.SGD(0.1, global_clipnorm=0.1)),
+    ("ours", kerasbn.optimizers.Clipped(
+        keras.optimizers.SGD(0.1), [kerasbn.clipping.ByGlobalNorm(0.1)])),
+    ("found", kerasbn.optimizers.Clipped("adam")),
+):
+    keras.utils.set_random_seed(0)
+    network = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+    network.compile(optimizer, "mean_squared_error")
+    bad = x if name == "stock" else np.concatenate([x, x[:16] * np.nan])
+    network.fit(bad, y if name == "stock" else np.concatenate([y, y[:16]]),
+                batch_size=16, shuffle=False, verbose=0)
+    weights[name] = network.get_weights()[0]
+np.testing.assert_allclose(weights["ours"], weights["stock"], rtol=1e-5)
+assert int(optimizer.skipped_steps) == 1
+assert float(optimizer.rules[0].threshold) > 0
 monitor = kerasbn.callbacks.GradientMonitor(None)
 try:
     model.fit(x, y, verbose=0, callbacks=[monitor])

@@ -1,0 +1,95 @@
+"""What an optimizer needs and `keras.ops` lacks, by backend."""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+from keras import ops
+
+
+def dense(gradient: Any) -> Any:
+    """Return a tensor, with the repeated rows of an embedding summed."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        return tf.convert_to_tensor(gradient)
+    return ops.convert_to_tensor(gradient, sparse=False)
+
+
+def norm(gradients: list) -> Any:
+    """Return the L2 norm of all gradients together, a float32 scalar."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        # An operation costs a microsecond, whatever its size: one per kernel
+        # and one for all vectors, where Keras takes two for each.
+        gradients = [tf.cast(each, "float32") for each in gradients]
+        vectors = [each for each in gradients if each.shape.rank == 1]
+        others = [each for each in gradients if each.shape.rank != 1]
+        if vectors:
+            others.append(tf.concat(vectors, axis=0))
+        return tf.sqrt(2.0 * tf.add_n([tf.nn.l2_loss(g) for g in others]))
+    squares = [ops.sum(ops.square(ops.cast(g, "float32"))) for g in gradients]
+    return ops.sqrt(ops.sum(ops.stack(squares)))
+
+
+def summed(gradients: list) -> tuple[list, int]:
+    """Return gradients summed over the replicas, and how many there are."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        replica = tf.distribute.get_replica_context()
+        if replica and replica.num_replicas_in_sync > 1:
+            gradients = replica.all_reduce("SUM", gradients)
+            return list(gradients), replica.num_replicas_in_sync
+    return gradients, 1
+
+
+def apply_if(
+    condition: Any, apply: Callable[[list], object], gradients: list
+) -> None:
+    """Call `apply(gradients)` where the condition holds, a scalar."""
+    if keras.backend.backend() != "tensorflow":
+        ops.cond(condition, lambda: apply(gradients), lambda: None)
+        return
+    import tensorflow as tf
+
+    replica = tf.distribute.get_replica_context()
+    if replica and replica.num_replicas_in_sync > 1:
+        # A condition around an update must stand outside of the replicas.
+        def apply_replicas(strategy, condition, gradients):
+            tf.cond(
+                strategy.experimental_local_results(condition)[0],
+                lambda: strategy.extended.call_for_each_replica(
+                    apply, args=(gradients,)
+                ),
+                lambda: None,
+            )
+
+        replica.merge_call(apply_replicas, args=(condition, gradients))
+    elif tf.executing_eagerly():
+        tf.cond(condition, lambda: apply(gradients), lambda: None)
+    else:
+        # `tf.cond` hands each of the branch's inputs over by itself, which
+        # costs 4 % of a small step; the operation below, 2 %.
+        update = _concrete(lambda: apply(gradients))
+        inputs = update.captured_inputs
+        specs = [tf.TensorSpec(each.shape, each.dtype) for each in inputs]
+        tf.raw_ops.If(
+            cond=condition,
+            input=inputs,
+            Tout=[],
+            then_branch=update,
+            else_branch=_concrete(lambda *inputs: None, *specs),
+            output_shapes=[],
+        )
+
+
+def _concrete(function, *specs):
+    import tensorflow as tf
+
+    concrete = tf.function(function, autograph=False).get_concrete_function(
+        *specs
+    )
+    concrete.add_to_graph()
+    return concrete
