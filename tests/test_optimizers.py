@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 import kerasbn
+from kerasbn import clipping
 
 _PRESETS = {
     "sgd": (keras.optimizers.SGD, {"momentum": 0.9, "nesterov": True}),
@@ -103,3 +104,61 @@ def test_adamw_decays_kernels_only():
     # Decay by learning rate times weight decay, 0.05; no gradient to follow.
     moved = [variable.numpy().item() for variable in variables]
     np.testing.assert_allclose(moved, [0.95, 1.0, 1.0, 1.0], rtol=1e-6)
+
+
+_RULES = {
+    "ByValue": clipping.ByValue(0.5),
+    "ByNorm": clipping.ByNorm(1.0),
+    "ByGlobalNorm": clipping.ByGlobalNorm(1.0),
+    "Adaptive": clipping.Adaptive(0.1),
+    "AutoClip": clipping.AutoClip(),
+    "ZClip": clipping.ZClip(),
+}
+
+
+def _clipped_by(name):
+    return kerasbn.optimizers.Clipped(
+        keras.optimizers.Adam(0.02), [_RULES[name]]
+    )
+
+
+def _preset(name):
+    # Lion moves by the sign: 0.02 would be too far.
+    rate = 0.002 if name == "lion" else 0.02
+    return getattr(kerasbn.optimizers, name)(rate)
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
+@pytest.mark.parametrize("name", [*_PRESETS, *_RULES])
+def test_every_preset_and_rule_learns_and_round_trips(name, policy, tmp_path):
+    def new_optimizer():
+        return _preset(name) if name in _PRESETS else _clipped_by(name)
+
+    keras.config.set_dtype_policy(policy)
+    random = np.random.default_rng(0)
+    x = random.normal(5.0, 3.0, (256, 6)).astype("float32")
+    y = (x[:, 0] * x[:, 1] > 25.0).astype("int32")
+    model = kerasbn.models.mlp((6,), [32], 2, output_activation="softmax")
+    model.compile(
+        new_optimizer(), "sparse_categorical_crossentropy", metrics=["accuracy"]
+    )
+    accuracy = model.fit(x, y, epochs=15, verbose=0).history["accuracy"]
+    assert accuracy[-1] > 0.9
+
+    model.summary(print_fn=lambda line, **_: None)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert loaded.optimizer.get_config() == model.optimizer.get_config()
+    for one, other in zip(
+        model.optimizer.variables, loaded.optimizer.variables, strict=True
+    ):
+        np.testing.assert_array_equal(one.numpy(), other.numpy())
+    clone = keras.models.clone_model(model)
+    optimizer = new_optimizer()
+    optimizer = type(optimizer).from_config(optimizer.get_config())
+    clone.compile(
+        optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"]
+    )
+    before = clone.get_weights()[-1]
+    clone.train_on_batch(x[:32], y[:32])
+    assert not np.array_equal(clone.get_weights()[-1], before)
