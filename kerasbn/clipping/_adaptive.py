@@ -1,0 +1,117 @@
+"""The rule that finds its limits in the weights."""
+
+import collections
+import math
+import re
+from collections.abc import Collection
+from typing import Any
+
+import keras
+from keras import ops
+
+from kerasbn.clipping import _rule
+
+# Variables of one shape up to this size are clipped together: an operation
+# costs a microsecond or two, whatever its size. Larger ones cost more to stack.
+_SMALL = 1000
+
+
+@keras.saving.register_keras_serializable("kerasbn")
+class Adaptive(_rule.Rule):
+    """Bound the gradient of each unit by the norm of the unit's weights.
+
+    The weights of a unit are to change by at most a share of themselves, times
+    the learning rate:
+
+        limit = clipping * max(norm(weights), epsilon)
+        gradient = gradient * min(1, limit / norm(gradient))
+
+    A unit is a column of a kernel, that is all weights that lead to one output,
+    or a filter; a vector, such as a bias, counts as one unit. Made for networks
+    without batch normalization.
+
+    Args:
+        clipping: Largest norm of a gradient relative to that of the weights.
+            The paper takes 0.01 for batches of 4096 and more for smaller ones.
+        epsilon: What the norm of weights counts for at least, so that those
+            that begin at zero can move; 1e-3 in the paper.
+        exclude: Regular expressions; a variable in whose path one is found is
+            left as it is. `None` excludes the layer of the last variable, the
+            output layer of most models: clipping it does harm, by the paper.
+
+    Raises:
+        ValueError: If `clipping` or `epsilon` is not positive.
+        TypeError: If `exclude` is a string.
+
+    Example:
+    >>> import kerasbn
+    >>> kerasbn.clipping.Adaptive(exclude=["^head/"]).clipping
+    0.01
+
+    Reference:
+        [Brock et al., 2021](https://arxiv.org/abs/2102.06171).
+    """
+
+    def __init__(
+        self,
+        clipping: float = 0.01,
+        epsilon: float = 1e-3,
+        exclude: Collection[str] | None = None,
+    ):
+        _rule.check_positive(clipping=clipping, epsilon=epsilon)
+        if isinstance(exclude, str):
+            raise TypeError(
+                "`exclude` must be a list of regular expressions. "
+                f"Received: exclude={exclude!r}. Pass [{exclude!r}]."
+            )
+        self.clipping = clipping
+        self.epsilon = epsilon
+        self.exclude = None if exclude is None else list(exclude)
+
+    def clip(self, gradients, variables, norm, applied):
+        """Return the gradients with each unit's scaled by itself."""
+        clipped = list(gradients)
+        groups = collections.defaultdict(list)
+        for place, variable in enumerate(variables):
+            if not self._is_excluded(variable, variables):
+                shape = tuple(variable.shape)
+                small = math.prod(shape) <= _SMALL
+                groups[shape if small else place].append(place)
+        for places in groups.values():
+            together = [gradients[place] for place in places]
+            weights = [
+                ops.cast(variables[place], together[0].dtype)
+                for place in places
+            ]
+            new = self._clip_units(ops.stack(together), ops.stack(weights))
+            for place, gradient in zip(places, ops.unstack(new), strict=True):
+                clipped[place] = gradient
+        return clipped
+
+    def _is_excluded(self, variable, variables):
+        if self.exclude is None:
+            layer, _, _ = variables[-1].path.rpartition("/")
+            return variable.path.rpartition("/")[0] == layer
+        return any(re.search(each, variable.path) for each in self.exclude)
+
+    def _clip_units(self, gradients, weights):
+        """Clip variables of one shape, stacked."""
+        axes = tuple(range(1, len(gradients.shape)))
+        if sum(size > 1 for size in gradients.shape[1:]) > 1:
+            axes = axes[:-1]  # a kernel: its last axis is that of the units
+
+        def square(x):
+            return ops.sum(ops.square(x), axes, keepdims=True)
+
+        # Of squares: one root per unit instead of two.
+        limit = self.clipping**2 * ops.maximum(square(weights), self.epsilon**2)
+        ratio = limit / ops.maximum(square(gradients), _rule.TINY)
+        return gradients * ops.sqrt(ops.minimum(1.0, ratio))
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments of `__init__`."""
+        return {
+            "clipping": self.clipping,
+            "epsilon": self.epsilon,
+            "exclude": self.exclude,
+        }

@@ -1,0 +1,108 @@
+"""Rules of those who know the limit."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from kerasbn.clipping import _rule
+
+
+@keras.saving.register_keras_serializable("kerasbn")
+class ByValue(_rule.Rule):
+    """Bound each entry of a gradient, as Keras's `clipvalue` does.
+
+    Changes the direction of the step: the large entries lose, the small ones
+    do not.
+
+    Args:
+        clipvalue: Largest absolute value of an entry.
+
+    Raises:
+        ValueError: If `clipvalue` is not positive.
+
+    Example:
+    >>> import kerasbn
+    >>> kerasbn.clipping.ByValue(0.5).clipvalue
+    0.5
+    """
+
+    def __init__(self, clipvalue: float):
+        _rule.check_positive(clipvalue=clipvalue)
+        self.clipvalue = clipvalue
+
+    def clip(self, gradients, variables, norm, applied):
+        """Return each entry within `[-clipvalue, clipvalue]`."""
+        return [ops.clip(g, -self.clipvalue, self.clipvalue) for g in gradients]
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments of `__init__`."""
+        return {"clipvalue": self.clipvalue}
+
+
+@keras.saving.register_keras_serializable("kerasbn")
+class ByNorm(_rule.Rule):
+    """Bound the L2 norm of each variable's gradient, as Keras's `clipnorm`.
+
+    Keeps the direction of each variable's step, and changes that of the whole.
+
+    Args:
+        clipnorm: Largest L2 norm of the gradient of one variable.
+
+    Raises:
+        ValueError: If `clipnorm` is not positive.
+
+    Example:
+    >>> import kerasbn
+    >>> kerasbn.clipping.ByNorm(1.0).clipnorm
+    1.0
+    """
+
+    def __init__(self, clipnorm: float):
+        _rule.check_positive(clipnorm=clipnorm)
+        self.clipnorm = clipnorm
+
+    def clip(self, gradients, variables, norm, applied):
+        """Return each gradient scaled to a norm of at most `clipnorm`."""
+        return [
+            _rule.scaled([g], ops.sqrt(ops.sum(ops.square(g))), self.clipnorm)[
+                0
+            ]
+            for g in gradients
+        ]
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments of `__init__`."""
+        return {"clipnorm": self.clipnorm}
+
+
+@keras.saving.register_keras_serializable("kerasbn")
+class ByGlobalNorm(_rule.Rule):
+    """Bound the L2 norm of the whole gradient, as Keras's `global_clipnorm`.
+
+    Keeps the direction of the step: the usual choice for recurrent networks
+    ([Pascanu et al., 2013](https://arxiv.org/abs/1211.5063)).
+
+    Args:
+        global_clipnorm: Largest L2 norm of all gradients together.
+
+    Raises:
+        ValueError: If `global_clipnorm` is not positive.
+
+    Example:
+    >>> import kerasbn
+    >>> kerasbn.clipping.ByGlobalNorm(1.0).threshold
+    1.0
+    """
+
+    def __init__(self, global_clipnorm: float):
+        _rule.check_positive(global_clipnorm=global_clipnorm)
+        self.threshold = self.global_clipnorm = global_clipnorm
+
+    def clip(self, gradients, variables, norm, applied):
+        """Return all gradients scaled by one number."""
+        return _rule.scaled(gradients, norm, self.global_clipnorm)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments of `__init__`."""
+        return {"global_clipnorm": self.global_clipnorm}

@@ -1,0 +1,76 @@
+"""What a rule is."""
+
+from collections.abc import Callable
+from typing import Any
+
+from keras import ops
+
+TINY = 1e-30  # a gradient of exactly zero has nothing to clip
+
+
+class Rule:
+    """What all rules have in common, and what a rule of your own overrides.
+
+    Attributes:
+        threshold: L2 norm of the whole gradient that the rule let pass at the
+            last step, a number or a variable; `None` where it has no such
+            limit.
+    """
+
+    threshold: Any = None
+
+    def build(self, add_variable: Callable[..., Any]) -> None:
+        """Create variables to remember by.
+
+        Args:
+            add_variable: Called with `name`, `shape`, `initializer`.
+        """
+
+    def clip(
+        self, gradients: list, variables: list, norm: Any, applied: Any
+    ) -> list:
+        """Return the gradients that are to be applied.
+
+        Args:
+            gradients: Tensors of one step; under accumulation their average.
+            variables: What they are gradients of.
+            norm: L2 norm of all `gradients` together, a scalar.
+            applied: Whether this step will be applied, a boolean scalar. What
+                is remembered must not change where it is `False`.
+        """
+        raise NotImplementedError
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments of `__init__`."""
+        return {}
+
+    def __str__(self) -> str:
+        """The call that makes this rule."""
+        config = self.get_config().items()
+        arguments = ", ".join(f"{name}={value!r}" for name, value in config)
+        return f"{type(self).__name__}({arguments})"
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "Rule":
+        """Make a rule from what `get_config` returned."""
+        return cls(**config)
+
+
+def check_positive(**arguments: float) -> None:
+    """Refuse anything but positive numbers."""
+    for name, value in arguments.items():
+        if not value > 0:
+            raise ValueError(
+                f"`{name}` must be a positive number. Received: {name}={value}."
+            )
+
+
+def remember(variable: Any, value: Any, applied: Any) -> None:
+    """Assign a value, if the step is applied."""
+    variable.assign(ops.where(applied, value, variable.value))
+
+
+def scaled(gradients: list, norm: Any, threshold: Any) -> list:
+    """Return gradients of that norm, scaled to the threshold at most."""
+    scale = ops.minimum(1.0, threshold / ops.maximum(norm, TINY))
+    return [each * ops.cast(scale, each.dtype) for each in gradients]
