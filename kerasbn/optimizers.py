@@ -7,6 +7,10 @@ gradients of a normalized network pass unchanged; a spike cannot throw the
 weights away. `clipvalue=...` or `global_clipnorm=...` replaces it and
 `clipnorm=None` switches clipping off.
 
+Where a docstring gives scores, they are the best validation accuracies within
+200 steps of batches of 32, or for diabetes R2, mean of 2 seeds, stock against
+preset, each at its defaults (`python benchmarks/presets.py`).
+
 Raises:
     ValueError: If a clip argument is not a positive number. Keras takes 0 and
         negative values to mean no clipping, silently.
@@ -34,6 +38,14 @@ def sgd(
     **kwargs,
 ) -> keras.optimizers.SGD:
     """Return SGD with Nesterov momentum 0.9 and clipped gradients.
+
+    Built networks, scored as the module says; the worst gap is -0.007 with a
+    standard error of 0.024:
+
+               digits                         breast   diabetes,  raw
+               cnn    3     10    50    wine  cancer   scaled     targets
+        stock  .876   .886  .902  .737  .991  .906     .319       .000
+        sgd    .968   .966  .969  .879  .991  .927     .313       .076
 
     Args:
         learning_rate: A float, a schedule or a callable, as in Keras. The
@@ -73,7 +85,13 @@ def adam(
     """Return Adam with clipped gradients.
 
     A gradient that is clipped at every step moves Adam as if it were not: the
-    scale cancels. Clipping is here for the single spike.
+    scale cancels. Clipping is here for the single spike. Built networks, scored
+    as the module says, three layers deep; the worst gap is -0.008 with a
+    standard error of 0.009:
+
+               digits  wine  diabetes, scaled
+        stock  .957    .991  .327
+        adam   .960    .991  .318
 
     Args:
         learning_rate: A float, a schedule or a callable, as in Keras.
@@ -100,6 +118,9 @@ def adamw(
     **kwargs,
 ) -> keras.optimizers.AdamW:
     """Return AdamW with clipped gradients that decays kernels only.
+
+    Three layers deep, its scores against stock AdamW are those of `adam`
+    against stock Adam.
 
     Gamma, beta and biases are kept out of weight decay: pulling gamma to 0
     shrinks a normalized layer's output and prevents no overfitting. Keras
@@ -165,6 +186,14 @@ def rmsprop(
 ) -> keras.optimizers.RMSprop:
     """Return RMSprop with clipped gradients.
 
+    Built networks, scored as the module says; the worst gap is -0.016 with a
+    standard error of 0.026:
+
+                 digits                         breast   diabetes,  raw
+                 cnn    3     10    50    wine  cancer   scaled     targets
+        stock    .968   .966  .962  .728  .991  .947     .307       .000
+        rmsprop  .967   .965  .961  .807  .991  .942     .291       .000
+
     Args:
         learning_rate: A float, a schedule or a callable, as in Keras.
         clipnorm: See `sgd`.
@@ -191,10 +220,19 @@ def lion(
 ) -> keras.optimizers.Lion:
     """Return Lion with clipped gradients.
 
+    Built networks on digits, scored as the module says:
+
+                       cnn    3     10    50
+        stock          .972   .968  .961  .740
+        lion           .974   .968  .967  .773
+        lion(0.001/3)  .948   .944  .969  .879
+
     Args:
         learning_rate: A float, a schedule or a callable, as in Keras. Lion
             moves by the sign of its momentum and wants a learning rate 3 to 10
-            times smaller than Adam's (Chen et al., 2023).
+            times smaller than Adam's (Chen et al., 2023). The default is
+            Keras's all the same: a third of it is better at 50 layers and
+            behind in the first 200 steps of shallow networks.
         clipnorm: See `sgd`.
         **kwargs: The other arguments of `keras.optimizers.Lion`.
 
