@@ -52,13 +52,14 @@ class Run:
     Args:
         log_dir: Directory of the run.
         name: Name of the model.
-        hyperparameters: Settings to compare runs by.
+        settings: Those of the optimizer.
+        hparams: What else to compare runs by.
     """
 
-    def __init__(self, log_dir: str, name: str, hyperparameters: dict):
+    def __init__(self, log_dir: str, name: str, settings: dict, hparams: dict):
         self._writer = EventWriter(log_dir)
         self._name = name
-        self._hyperparameters = hyperparameters
+        self._settings, self._hparams = settings, hparams
         self._described: list[str] = []
         self._description: dict[str, Any] = {}
         self._readings = self._last = 0
@@ -69,7 +70,7 @@ class Run:
         """Start at that step: a new run from 1 on, else one resumed."""
         self._description = description
         self._writer.start(step)
-        self._writer.hparams(self._hyperparameters)
+        self._writer.hparams({**self._settings, **self._hparams})
         self._writer.layout(_CHARTS)
 
     def add(self, reading: Reading, recording: Recording) -> None:
@@ -85,7 +86,7 @@ class Run:
                 "shapes": recording.shapes,
                 "scalars": SCALARS,
                 "groups": _TABLE,
-                "settings": self._hyperparameters,
+                "settings": self._settings,
                 **self._description,
             }
             self.note(reading.step, "description", description)

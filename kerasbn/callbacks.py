@@ -1,9 +1,10 @@
 """The gradients that `fit` really applied, in TensorBoard."""
 
+import math
 import time
 import warnings
 import weakref
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -63,6 +64,10 @@ class GradientMonitor(keras.callbacks.Callback):
         stop_on: Names of problems at whose finding training ends with the
             epoch, such as `["non_finite", "output_mismatch"]`. Empty by
             default: a finding is advice.
+        hparams: What this run differs in from others, such as `{"depth": 20,
+            "activation": "elu"}`: columns of TensorBoard's HParams page, where
+            each run is a row, beside the optimizer's settings. A name that is
+            also a setting replaces it there. `None` shows the settings alone.
 
     Attributes:
         history: What was read, see below.
@@ -102,6 +107,7 @@ class GradientMonitor(keras.callbacks.Callback):
     Raises:
         ValueError: If `every` is below 1, or `log_dir` cannot be written when
             training begins.
+        TypeError: If `hparams` holds what TensorBoard cannot show.
         RuntimeError: If the model is not compiled.
 
     Example:
@@ -129,6 +135,7 @@ class GradientMonitor(keras.callbacks.Callback):
         log: bool = True,
         on_reading: Callable[[int, dict[str, float]], object] | None = None,
         stop_on: Collection[str] = (),
+        hparams: Mapping[str, bool | int | float | str] | None = None,
     ):
         super().__init__()
         if every < 1:
@@ -148,6 +155,9 @@ class GradientMonitor(keras.callbacks.Callback):
                 f"Received: stop_on={stop_on!r}. "
                 f"Use names of {list(diagnosis.PROBLEMS)}."
             )
+        self.hparams = dict(hparams or {})
+        for name, value in self.hparams.items():
+            _check_hparam(name, value)
         self.log_dir = log_dir
         self.every = every
         self.layers = layers
@@ -266,7 +276,9 @@ class GradientMonitor(keras.callbacks.Callback):
         if self.log_dir is not None:
             from kerasbn._run import Run
 
-            self._run = Run(self.log_dir, self._name, self._settings)
+            self._run = Run(
+                self.log_dir, self._name, self._settings, self.hparams
+            )
         recorder.attach(self)
         self._recorder = recorder
 
@@ -455,6 +467,20 @@ class GradientMonitor(keras.callbacks.Callback):
         if self._run is not None:
             self._run.close()
             self._run = None
+
+
+def _check_hparam(name, value):
+    kinds = bool | int | float | str | np.bool_ | np.integer | np.floating
+    # TensorBoard leaves the cell of a NaN or Inf empty, and says nothing.
+    shown = isinstance(value, str) or (
+        isinstance(value, kinds) and math.isfinite(value)
+    )
+    if not (isinstance(name, str) and shown):
+        raise TypeError(
+            "`hparams` must map names to a bool, a finite int or float, or a "
+            f"str: TensorBoard shows no other. Received: hparams[{name!r}]="
+            f"{value!r}. Pass str({name}), or an entry for each part of it."
+        )
 
 
 def _planned(params):

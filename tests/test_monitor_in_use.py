@@ -10,6 +10,10 @@ import numpy as np
 import pandas
 import pytest
 import tensorflow as tf
+from tensorboard.backend.event_processing.event_accumulator import (
+    EventAccumulator,
+)
+from tensorboard.plugins.hparams import plugin_data_pb2
 
 import kerasbn
 from kerasbn import _events
@@ -323,6 +327,47 @@ def test_run_has_text_charts_and_settings(tmp_path):
     (page,) = found["summary"][-1][1].ravel()
     assert "No gradient held NaN or Inf." in page
     assert "| output/kernel |" in page
+
+
+def _hparams(log_dir):
+    accumulator = EventAccumulator(str(log_dir)).Reload()
+    metadata = accumulator.SummaryMetadata("_hparams_/session_start_info")
+    content = metadata.plugin_data.content
+    shown = plugin_data_pb2.HParamsPluginData.FromString(content)
+    return {
+        name: getattr(value, value.WhichOneof("kind"))
+        for name, value in shown.session_start_info.hparams.items()
+    }
+
+
+def test_what_differs_between_runs_stands_beside_the_settings(tmp_path):
+    given = {"depth": 2, "rate": np.float32(0.5), "bn": True, "name": "elu"}
+    _fit(_network(), _monitor(tmp_path / "plain"))
+    _fit(_network(), _monitor(tmp_path / "given", hparams=given))
+    settings = _hparams(tmp_path / "plain")
+    assert settings["optimizer"] == "SGD"
+    assert settings["clipnorm"] == 1.0
+    assert _hparams(tmp_path / "given") == {**settings, **given}
+
+
+def test_named_like_a_setting_it_replaces_that_for_the_eye_alone(tmp_path):
+    monitor = _monitor(tmp_path, hparams={"learning_rate": "cosine"})
+    _fit(_network(), monitor)
+    assert _hparams(tmp_path)["learning_rate"] == "cosine"
+    assert monitor.trace.settings["learning_rate"] == pytest.approx(0.01)
+
+
+@pytest.mark.parametrize(
+    "value", [None, [1], {"a": 1}, np.ones(1), np.nan, -np.inf], ids=str
+)
+def test_what_tensorboard_cannot_show_is_refused(value):
+    with pytest.raises(TypeError, match=r"hparams\['it'\]=.*Pass str\(it\)"):
+        _monitor(hparams={"it": value})
+
+
+def test_name_of_what_differs_must_be_text():
+    with pytest.raises(TypeError, match=r"must map names .*hparams\[1\]=2"):
+        _monitor(hparams={1: 2})
 
 
 def test_event_file_of_a_deep_network_stays_below_a_megabyte(tmp_path):
