@@ -1,4 +1,4 @@
-"""The command `kerasbn`: what a run's files say, on any machine.
+"""The command `kerasbn`: recipes, and what a run's files say, on any machine.
 
 Each command is a function that takes the parsed arguments and returns the exit
 status; it imports what it needs, so that none waits for Keras without using it.
@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from kerasbn._trace import Trace
-    from kerasbn.diagnosis import Diagnosis, Finding
+    from kerasbn.diagnosis import Diagnosis
 
 _HEALTHY, _FINDINGS, _ERROR = 0, 1, 2
 _SUGGESTIONS = 10
-_MARGIN = " " * 13
 
 
 class _Unusable(Exception):
@@ -33,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit status: 0 if nothing is wrong with the run, 1 if something is,
-        2 if it could not be told.
+        2 if it could not be told, or the command could not be done.
     """
     options = _parser().parse_args(arguments)
     try:
@@ -47,7 +46,8 @@ def _parser():
     import kerasbn
 
     parser = argparse.ArgumentParser(
-        "kerasbn", description="Say what is wrong with a training run."
+        "kerasbn",
+        description="Recipes to copy and train, and what is wrong with a run.",
     )
     version = f"%(prog)s {kerasbn.__version__}"
     parser.add_argument("--version", action="version", version=version)
@@ -85,6 +85,31 @@ def _parser():
         help="file to write (default: %(default)s)",
     )
     command.set_defaults(command=_write_report)
+
+    command = commands.add_parser(
+        "recipes",
+        help="list the recipes, with what each shows and the time it takes",
+        description="List the recipes: short scripts on data that is at hand.",
+    )
+    command.set_defaults(command=_list_recipes)
+
+    command = commands.add_parser(
+        "copy",
+        help="put a recipe into a folder of yours",
+        description="Put a recipe into a folder of yours, to run and change.",
+    )
+    command.add_argument("name", metavar="NAME", help="see `kerasbn recipes`")
+    command.add_argument(
+        "folder",
+        metavar="FOLDER",
+        nargs="?",
+        default=".",
+        help="made if missing (default: the current one)",
+    )
+    command.add_argument(
+        "--force", action="store_true", help="replace a file that is there"
+    )
+    command.set_defaults(command=_copy_recipe)
     return parser
 
 
@@ -98,18 +123,21 @@ def _add_log_dir(command):
 
 def _print_findings(options) -> int:
     """Print the findings, or why there are none."""
+    from kerasbn import _terminal
+
     _, diagnosis = _judged(options.log_dir)
     if options.json:
         import json
 
         print(json.dumps([each._asdict() for each in diagnosis], indent=2))
     elif not diagnosis:
-        print(_wrapped(diagnosis.healthy))
+        print(_terminal.wrapped(diagnosis.healthy))
     else:
         count = len(diagnosis)
         noun = "finding" if count == 1 else "findings, first to mend first"
         pages = [
-            _page(number, each) for number, each in enumerate(diagnosis, 1)
+            _terminal.page(number, each)
+            for number, each in enumerate(diagnosis, 1)
         ]
         head = f"{count} {noun}, in {options.log_dir}"
         print("\n\n".join([head, *pages]))
@@ -136,6 +164,47 @@ def _write_report(options) -> int:
     said = f"{count} finding{'s' * (count > 1)}" if count else "nothing wrong"
     print(f"{options.output}: {said}")
     return _FINDINGS if diagnosis else _HEALTHY
+
+
+def _list_recipes(options) -> int:
+    """Print a line for each recipe."""
+    from kerasbn import _recipes, _terminal
+
+    known = _recipes.recipes()
+    width = max(map(len, known))
+    for name, recipe in known.items():
+        seconds = recipe.seconds and f"{recipe.seconds} s"
+        description = recipe.header.get("Description", "")
+        start = f"{name:<{width}}  {seconds:>5}  "
+        print(_terminal.wrapped(start + description, "", " " * len(start)))
+    print("\nTake one to run and change: kerasbn copy NAME")
+    return _HEALTHY
+
+
+def _copy_recipe(options) -> int:
+    """Put the file there, and say what to do with it."""
+    import shlex
+
+    from kerasbn import _recipes
+
+    try:
+        recipe = _recipes.find(options.name)
+        path = _recipes.copy(recipe, options.folder, options.force)
+    except ValueError as error:
+        raise _Unusable(error) from error
+    except OSError as error:
+        raise _Unusable(
+            "FOLDER must be one that can be written to. Received: "
+            f"{options.folder!r} ({error.strerror}). Pass another."
+        ) from error
+    print(f"{path}: {recipe.header.get('Title', recipe.name)}")
+    print(f"Next: python {shlex.quote(path)}")
+    if recipe.seconds:
+        print(f"It takes some {recipe.seconds} seconds on two CPU cores.")
+    if packages := recipe.packages():
+        names = " ".join(packages)
+        print(f"It needs {names}: pip install {names}")
+    return _HEALTHY
 
 
 def _judged(log_dir: str) -> "tuple[Trace, Diagnosis]":
@@ -217,40 +286,3 @@ def _check_output(path):
                 "FILE must be a new file or an earlier report. Received: "
                 f"{path!r}, which is something else. Pass another with -o."
             )
-
-
-def _page(number: int, finding: "Finding") -> str:
-    """One finding, a line for each thing to know."""
-    import textwrap
-
-    since = f"step {finding.step}" if finding.step else "before training"
-    lines = [
-        f"{number}. {finding.problem} in {finding.where} "
-        f"({finding.severity}, {finding.confidence})",
-        _fact("since", since),
-        _fact("evidence", finding.evidence),
-        _fact("cost", finding.cost),
-        _fact("remedy", finding.remedy),
-        textwrap.indent(finding.patch.strip("\n"), _MARGIN),
-        _fact("source", finding.source),
-    ]
-    return "\n".join(filter(None, lines))
-
-
-def _fact(label, text):
-    return text and _wrapped(text, f"   {label:<10}", _MARGIN)
-
-
-def _wrapped(text, first="", other=""):
-    import shutil
-    import textwrap
-
-    width = min(max(shutil.get_terminal_size().columns, 40), 100)
-    return textwrap.fill(
-        text,
-        width,
-        initial_indent=first,
-        subsequent_indent=other,
-        break_long_words=False,  # a path or an address is to be copied
-        break_on_hyphens=False,
-    )

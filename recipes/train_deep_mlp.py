@@ -5,6 +5,7 @@ Date created: 2026/11/21
 Last modified: 2026/11/21
 Description: Twenty plain layers stay at chance, the builder's reach 0.97.
 Accelerator: None
+Seconds: 34
 """
 
 """
@@ -99,7 +100,7 @@ for name, arguments in networks.items():
         metrics=["accuracy"],
     )
     monitors[name] = kerasbn.callbacks.GradientMonitor(
-        f"{LOG_DIR}/{name}/gradients"
+        f"{LOG_DIR}/{name}/gradients", hparams={"network": name}
     )
     print(f"\nThe {name} network, {EPOCHS} epochs:")
     start = time.perf_counter()

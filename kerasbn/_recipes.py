@@ -1,0 +1,99 @@
+"""The recipes that travel with the package: their list and their copies."""
+
+import ast
+import difflib
+import os
+import sys
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import NamedTuple
+
+# Where the name to install is not the name to import.
+_PACKAGES = {"sklearn": "scikit-learn"}
+
+
+class Recipe(NamedTuple):
+    """A recipe, and what its header says."""
+
+    name: str
+    source: str
+    header: dict[str, str]
+
+    @property
+    def seconds(self) -> str:
+        """What it takes on two CPU cores; empty if not measured."""
+        return self.header.get("Seconds", "")
+
+    def packages(self) -> list[str]:
+        """Names to install, without those that kerasbn itself needs."""
+        imported = set()
+        for node in ast.walk(ast.parse(self.source)):
+            if isinstance(node, ast.Import):
+                imported |= {each.name for each in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                imported.add(str(node.module))
+        own = {"kerasbn", "keras", "tensorflow", "numpy", "matplotlib"}
+        own |= sys.stdlib_module_names
+        imported = {name.partition(".")[0] for name in imported} - own
+        return sorted(_PACKAGES.get(name, name) for name in imported)
+
+
+def recipes() -> dict[str, Recipe]:
+    """Return the recipes by name, without running or importing any."""
+    found = sorted(
+        (each.name.removesuffix(".py"), each.read_text("utf-8"))
+        for each in _folder().iterdir()
+        if each.name.endswith(".py")
+    )
+    return {name: Recipe(name, text, _header(text)) for name, text in found}
+
+
+def copy(recipe: Recipe, folder: str, force: bool = False) -> str:
+    """Write a recipe into a folder, made if missing, and return its path.
+
+    Raises:
+        ValueError: If the file is already there, without `force`.
+        OSError: If it cannot be written.
+    """
+    path = os.path.join(folder, f"{recipe.name}.py")
+    if os.path.exists(path) and not force:
+        raise ValueError(
+            "FOLDER must not hold the recipe yet. "
+            f"Received: {folder!r}, which holds {recipe.name}.py. "
+            "Pass another folder, or --force to replace what is there."
+        )
+    os.makedirs(folder, exist_ok=True)
+    Path(path).write_text(recipe.source, "utf-8")
+    return os.path.normpath(path)
+
+
+def find(name: str) -> Recipe:
+    """Return the recipe of that name, with or without `.py`.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    known = recipes()
+    recipe = known.get(name.removesuffix(".py"))
+    if recipe is None:
+        near = difflib.get_close_matches(name.removesuffix(".py"), known, 1)
+        advice = f"Pass {near[0]!r}, or another" if near else "Pass one"
+        raise ValueError(
+            "NAME must be that of a recipe. "
+            f"Received: {name!r}. {advice} that `kerasbn recipes` lists."
+        )
+    return recipe
+
+
+def _folder() -> Traversable:
+    """Inside an installed package; beside the package in a clone."""
+    package = resources.files("kerasbn")
+    inside = package / "recipes"
+    return inside if inside.is_dir() else Path(str(package)).parent / "recipes"
+
+
+def _header(source):
+    docstring = ast.get_docstring(ast.parse(source)) or ""
+    lines = (line.partition(":") for line in docstring.splitlines())
+    return {name: text.strip() for name, _, text in lines if text}
