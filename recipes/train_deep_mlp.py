@@ -5,7 +5,7 @@ Date created: 2026/11/21
 Last modified: 2026/11/21
 Description: Twenty plain layers stay at chance, the builder's reach 0.97.
 Accelerator: None
-Seconds: 34
+Seconds: 27
 """
 
 """
