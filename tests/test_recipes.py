@@ -109,7 +109,8 @@ def folder(tmp_path, monkeypatch):
     _thin_all(monkeypatch)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MPLBACKEND", "agg")
-    return tmp_path
+    yield tmp_path
+    keras.utils.enable_interactive_logging()  # a recipe may have silenced it
 
 
 @pytest.mark.parametrize("recipe", _RECIPES, ids=lambda path: path.stem)

@@ -1,0 +1,135 @@
+"""
+Title: Watch the gradients of a DCGAN
+Author: kerasbn
+Date created: 2026/11/21
+Last modified: 2026/11/21
+Description: A DCGAN draws 1 digit of 10, and all with batch normalization.
+Accelerator: None
+Seconds: 25
+"""
+
+"""
+## Introduction
+
+Claim: batch normalization lets gradients flow into a deep generator and keeps
+it from collapsing to one sample (Radford et al., 2016,
+https://arxiv.org/abs/1511.06434).
+
+Holds with kerasbn: one digit without, all ten with it, after 30 epochs.
+
+Handwritten digits of 8 x 8 pixels. A classifier that knows real digits says
+which digits the generator draws; deviation is that of a pixel over 500 images,
+as a share of that of real images:
+
+                 digits      pixel        RMS gradient of the generator
+    network      drawn       deviation    projection     image
+    plain        1           0.01         6.9e-03        8.3e-01
+    kerasbn      10          0.93         3.6e-02        3.7e-01
+"""
+
+"""
+## Setup
+"""
+
+import shutil
+
+import keras
+import kerasbn
+import numpy as np
+from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
+from sklearn.neighbors import KNeighborsClassifier
+
+SEED = 0
+FILTERS = [32, 64]
+LATENT_DIM = 16
+LEARNING_RATE = 1e-3  # the paper has 2e-4, for a hundred times as many steps
+BATCH_SIZE = 64
+EPOCHS = 30
+LOG_DIR = "logs/watch_a_dcgan"
+
+"""
+## Prepare the data
+
+Pixels from -1 to 1, which is what the generator's tanh can make. A quarter is
+kept for validation: the losses on images that the discriminator did not see.
+"""
+
+x, y = load_digits(return_X_y=True)
+x = x.reshape(-1, 8, 8, 1)
+# x, y = keras.datasets.fashion_mnist.load_data()[0]  # 60,000 images, slow
+x = x.reshape(*x.shape[:3], 1).astype("float32") / x.max() * 2 - 1
+x_train, x_val, y_train, y_val = train_test_split(
+    x, y, train_size=0.75, random_state=SEED, stratify=y
+)
+judge = KNeighborsClassifier().fit(x_train.reshape(len(x_train), -1), y_train)
+
+"""
+## Train the models
+
+Two pairs that differ in one argument of `kerasbn.models.dcgan`.
+"""
+
+normalizations = {"plain": None, "kerasbn": "batch"}
+shutil.rmtree(LOG_DIR, ignore_errors=True)  # curves of an earlier run would mix
+table = []
+for name, normalization in normalizations.items():
+    keras.utils.set_random_seed(SEED)
+    generator, discriminator = kerasbn.models.dcgan(
+        x.shape[1:], LATENT_DIM, filters=FILTERS, normalization=normalization
+    )
+    model = kerasbn.models.GAN(generator, discriminator)
+    model.compile(kerasbn.optimizers.adam(LEARNING_RATE, beta_1=0.5))
+    run = f"{LOG_DIR}/{name}"
+    monitor = kerasbn.callbacks.GradientMonitor(
+        f"{run}/gradients", hparams={"normalization": str(normalization)}
+    )
+    model.fit(
+        x_train,
+        batch_size=BATCH_SIZE,
+        epochs=EPOCHS,
+        validation_data=(x_val, None),
+        verbose=0,
+        callbacks=[
+            monitor,
+            keras.callbacks.TensorBoard(run, write_graph=False),
+        ],
+    )
+    noise = np.random.default_rng(SEED).normal(size=(500, LATENT_DIM))
+    made = generator.predict(noise, verbose=0)
+    drawn = judge.predict(made.reshape(500, -1))
+    rms = {
+        path: np.median(column)
+        for path, column in monitor.history["gradient_rms"].items()
+        if path.endswith(("projection/kernel", "image/kernel"))
+    }
+    deviation = made.std(axis=0).mean() / x.std(axis=0).mean()
+    digits = (np.bincount(drawn, minlength=10) >= 10).sum()
+    table.append((name, digits, deviation, *rms.values()))
+
+"""
+## Read the gradients
+
+A digit counts as drawn where it is 2 % of the images or more.
+"""
+
+print(
+    "\n             digits      pixel        RMS gradient of the generator"
+    "\nnetwork      drawn       deviation    projection     image"
+)
+for name, digits, deviation, first, last in table:
+    print(f"{name:<13}{digits:<12}{deviation:<13.2f}{first:<15.1e}{last:.1e}")
+print(f"\nIn your browser: tensorboard --logdir {LOG_DIR}")
+
+"""
+## Conclusion
+
+Without normalization the generator collapses: all 500 images are one, their
+pixels deviate by 0.01 of what real images do. The projection, its first layer,
+gets an RMS gradient of 6.9e-03 where its last gets 0.83, a hundred times more.
+With batch normalization they are 3.6e-02 and 0.37, ten times, and the generator
+draws all ten digits with 0.93 of the deviation of real images.
+
+The count says nothing of how good the digits are: look at some of `made`, and
+at both losses under Scalars. A discriminator loss near 0 is one that has won.
+"""
