@@ -1,0 +1,185 @@
+"""
+Title: Fine-tune on few rows with frozen statistics
+Author: kerasbn
+Date created: 2026/11/21
+Last modified: 2026/11/21
+Description: On 40 images frozen statistics reach 0.895, trainable ones 0.839.
+Accelerator: None
+Seconds: 62
+"""
+
+"""
+## Introduction
+
+Claim: keep batch normalization in inference mode while fine-tuning, or the
+updates of its statistics "will suddenly destroy what the model has learned"
+(Keras guide "Transfer learning & fine-tuning",
+https://keras.io/guides/transfer_learning).
+
+Holds, though less than destroys: trainable statistics lose 0.056.
+
+A network that knows the digits 0 to 4 learns 5 to 9 from 40 images, in batches
+of 4. Accuracy on the 856 images that it did not see, mean of three seeds:
+
+    batch            validation accuracy         distance of
+    normalization    fine-tuned    calibrated    statistics
+    trainable        0.839         0.824         0.29
+    frozen           0.895         0.873         0.73
+"""
+
+"""
+## Setup
+"""
+
+import shutil
+
+import keras
+import kerasbn
+import numpy as np
+from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
+
+SEEDS = [0, 1, 2]
+HIDDEN_UNITS = [100] * 5
+FEW_ROWS = 40
+BATCH_SIZE = 4  # as much as memory leaves where rows are large
+PRETRAINING_EPOCHS = 15
+EPOCHS = 20
+LOG_DIR = "logs/fine_tune_with_frozen_statistics"
+
+"""
+## Prepare the data
+
+The digits 0 to 4 to begin with, a few of the others to go on, and all the rest
+of those for validation.
+"""
+
+x, y = load_digits(return_X_y=True)
+# x, y = keras.datasets.mnist.load_data()[0]  # 60,000 images, slower
+x = x.reshape(len(x), -1)
+x_old, x_old_val, y_old, y_old_val = train_test_split(
+    x[y < 5], y[y < 5], train_size=0.8, random_state=0, stratify=y[y < 5]
+)
+x_train, x_val, y_train, y_val = train_test_split(
+    x[y >= 5],
+    y[y >= 5] - 5,
+    train_size=FEW_ROWS,
+    random_state=0,
+    stratify=y[y >= 5],
+)
+
+"""
+## Build the model
+
+The network that others trained, on much data.
+"""
+
+
+def compiled(model):
+    model.compile(
+        kerasbn.optimizers.adam(),
+        "sparse_categorical_crossentropy",
+        metrics=["accuracy"],
+    )
+    return model
+
+
+def callbacks(run, **hparams):
+    return [
+        kerasbn.callbacks.GradientMonitor(f"{run}/gradients", hparams=hparams),
+        keras.callbacks.TensorBoard(run, write_graph=False),
+    ]
+
+
+shutil.rmtree(LOG_DIR, ignore_errors=True)  # curves of an earlier run would mix
+keras.utils.set_random_seed(SEEDS[0])
+pretrained = kerasbn.models.mlp(
+    x.shape[1:], HIDDEN_UNITS, 5, output_activation="softmax"
+)
+history = compiled(pretrained).fit(
+    x_old,
+    y_old,
+    epochs=PRETRAINING_EPOCHS,
+    validation_data=(x_old_val, y_old_val),
+    verbose=0,
+    callbacks=callbacks(f"{LOG_DIR}/pretraining"),
+)
+print(f"Digits 0 to 4: {history.history['val_accuracy'][-1]:.3f}")
+
+"""
+## Train the model
+
+Fine-tuned twice per seed, from the same weights and a new output layer. The
+runs differ in one argument, `trainable` of the normalization layers: a frozen
+one normalizes with its statistics and does not move them. Afterwards
+`kerasbn.calibrate` gives each the exact statistics of the 40 images, to see
+whether that mends what was destroyed.
+"""
+
+results = {True: [], False: []}
+for trainable, rows in results.items():
+    for seed in SEEDS:
+        keras.utils.set_random_seed(seed)
+        body = keras.models.clone_model(pretrained)
+        body.set_weights(pretrained.get_weights())
+        for layer in body.layers:
+            if layer.name.endswith("normalization"):
+                layer.trainable = trainable
+        output = keras.layers.Dense(5, "softmax", name="new_output")
+        model = keras.Model(body.input, output(body.layers[-2].output))
+        run = "trainable" if trainable else "frozen"
+        monitor, *others = callbacks(
+            f"{LOG_DIR}/{run}_{seed}", trainable=trainable
+        )
+        history = compiled(model).fit(
+            x_train,
+            y_train,
+            batch_size=BATCH_SIZE,
+            epochs=EPOCHS,
+            validation_data=(x_val, y_val),
+            verbose=0,
+            callbacks=[monitor, *others],
+        )
+        distances = [
+            column[-1]
+            for name, column in monitor.layer_history.items()
+            if name.startswith("statistics_distance/hidden")
+        ]
+        for layer in model.layers:
+            layer.trainable = True  # calibration leaves frozen layers alone
+        kerasbn.calibrate(model, x_train, verbose=0)
+        calibrated = model.predict(x_val, verbose=0).argmax(axis=1) == y_val
+        accuracy = history.history["val_accuracy"][-1]
+        rows.append((accuracy, calibrated.mean(), np.mean(distances)))
+
+"""
+## Read the gradients
+
+The distance is that of the moving statistics from those of a batch, in
+deviations, as the monitor reads it at the end of an epoch.
+"""
+
+print(
+    "\nbatch            validation accuracy         distance of"
+    "\nnormalization    fine-tuned    calibrated    statistics"
+)
+for trainable, rows in results.items():
+    accuracy, calibrated, distance = np.mean(rows, axis=0)
+    name = "trainable" if trainable else "frozen"
+    print(f"{name:<17}{accuracy:<14.3f}{calibrated:<14.3f}{distance:.2f}")
+print(f"\nIn your browser: tensorboard --logdir {LOG_DIR}")
+
+"""
+## Conclusion
+
+With batches of four images the batch statistics are mostly noise, and the
+network trains and is judged with two different normalizations: 0.839. Frozen,
+the layers go on with the statistics of the 720 images of the other digits:
+0.895, although these are 0.73 deviations from those of the new batches.
+
+Exact statistics afterwards do not mend it: calibrated on the 40 images the
+trainable network has 0.824, because it was not trained with those either, and
+forty rows are few. Frozen layers are best left alone (0.895, calibrated 0.873).
+`kerasbn.calibrate` is for weights that were averaged or copied, and for data
+that is plenty.
+"""
