@@ -172,14 +172,12 @@ print(f"\nIn your browser: tensorboard --logdir {LOG_DIR}")
 """
 ## Conclusion
 
-With batches of four images the batch statistics are mostly noise, and the
-network trains and is judged with two different normalizations: 0.839. Frozen,
-the layers go on with the statistics of the 720 images of the other digits:
-0.895, although these are 0.73 deviations from those of the new batches.
+Trained and judged with the statistics of batches of four images, the network
+reaches 0.839. Frozen, the layers go on with those of the 720 images of the
+other digits, and it reaches 0.895, although these lie 0.73 deviations from the
+statistics of the new batches. "Destroy" is too strong a word here.
 
-Exact statistics afterwards do not mend it: calibrated on the 40 images the
-trainable network has 0.824, because it was not trained with those either, and
-forty rows are few. Frozen layers are best left alone (0.895, calibrated 0.873).
-`kerasbn.calibrate` is for weights that were averaged or copied, and for data
-that is plenty.
+Exact statistics of the forty images afterwards do not mend it: 0.824 where the
+layers were trainable, 0.873 where they were frozen. `kerasbn.calibrate` is for
+plenty of data, and for weights that were averaged or copied.
 """
