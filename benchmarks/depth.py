@@ -8,6 +8,23 @@ to [0, 1], and what `kerasbn.models.mlp` builds, on raw pixels. All train with
     python benchmarks/depth.py                  # all rows, about half an hour
     python benchmarks/depth.py builder residual # the rows of these kinds
     python benchmarks/depth.py --seeds 3 builder
+
+Measured, worst and median of 3 seeds for the builder, one seed for the others:
+
+    plain relu        3, 10, 20, 50   .973  .924  .453  .102
+    plain sigmoid     3, 10, 20, 50   .100 each
+    builder elu       20, 50, 100     .964 .971   .956 .958   .689 .760
+    builder sigmoid   20              .971 .978
+    builder tanh      20              .956 .962
+    residual elu      100, 200        .976  .978
+    residual relu     100             .976
+
+At 100 layers the builder without shortcuts does not reach the bar: the gradient
+grows by 1.066 a layer on its way back, 600-fold in all (RMS 1.4e-2 at the last
+hidden kernel and 8.3 at the first, in the first step), and a small change of
+the first layers moves the output as much too far. Batch normalization makes
+gradients grow with depth (Yang et al., 2019, https://arxiv.org/abs/1902.08129);
+a shortcut takes the product away: 1.9e-2 and 2.2e-2 with `residual=True`.
 """
 
 import os

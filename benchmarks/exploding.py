@@ -9,6 +9,12 @@ more than 1, or NaN; always telling the mean has 0.17.
 
     python benchmarks/exploding.py              # 10 seeds, about 15 minutes
     python benchmarks/exploding.py --seeds 2
+
+Share of 10 seeds that diverge, at 200 and at 500 steps: without clipping, with
+skipping of NaN only, with Adaptive, and with AutoClip and ZClip alone, 100 %
+each, because the first gradient explodes already; ByValue(0.1) 40 and 40 %,
+ByNorm(1) 60 and 80 %, ByGlobalNorm(1), ByGlobalNorm(0.1) and AutoClip or ZClip
+behind ByGlobalNorm(1) none.
 """
 
 import os

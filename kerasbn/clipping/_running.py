@@ -15,7 +15,8 @@ class AutoClip(_rule.Rule):
     At each step the norm joins the history, and the gradient is scaled to the
     percentile of it, interpolated linearly. With 10 most steps are clipped:
     what is chosen is the length of a typical good step, whatever the scale of
-    the loss.
+    the loss. The first step passes as it is: where that may explode already,
+    put `ByGlobalNorm` in front (`benchmarks/exploding.py`).
 
     Args:
         percentile: From 0 to 100; 10 in the paper.
