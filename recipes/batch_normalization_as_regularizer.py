@@ -11,9 +11,9 @@ Seconds: 42
 """
 ## Introduction
 
-Claims: batch normalization acts like a regularizer and makes dropout
-unnecessary (Ioffe and Szegedy, 2015; Geron, "Hands-On Machine Learning",
-chapter 11); the smaller the batch, the stronger it regularizes.
+Claim: batch normalization acts like a regularizer and makes dropout unnecessary
+(Ioffe and Szegedy, 2015, https://arxiv.org/abs/1502.03167; Géron, "Hands-On
+Machine Learning", chapter 11); the smaller the batch, the stronger it is.
 
 Holds: the noise of the batch is there, and grows as the batch shrinks. Does not
 hold that it helps here: it fits the training data less and the validation data

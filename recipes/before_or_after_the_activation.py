@@ -11,10 +11,10 @@ Seconds: 43
 """
 ## Introduction
 
-Claims: batch normalization belongs before the activation (Ioffe and Szegedy,
-2015); it does better after it (Mishkin et al., "Systematic evaluation of CNN
-advances on the ImageNet", 2016); and before it, the layer in front needs no
-bias (Ioffe and Szegedy, 2015).
+Claim: batch normalization belongs before the activation, and the layer in front
+needs no bias (Ioffe and Szegedy, 2015, https://arxiv.org/abs/1502.03167); or it
+does better after the activation (Mishkin et al., 2016,
+https://arxiv.org/abs/1606.02228).
 
 Holds for the bias: its gradient is rounding noise, and the accuracies with and
 without it are the same to three digits. Does not hold for the place, in either

@@ -13,8 +13,8 @@ Seconds: 31
 
 Claim: ReLU units die: with a large learning rate or a negative bias they put
 out 0 for every row, get no gradient and never come back. LeakyReLU and ELU do
-not (Geron, "Hands-On Machine Learning", chapter 11; Lu et al., "Dying ReLU and
-initialization", 2020), and batch normalization prevents it.
+not (Géron, "Hands-On Machine Learning", chapter 11; Lu et al., 2019,
+https://arxiv.org/abs/1903.06733), and batch normalization prevents it.
 
 Holds for ReLU, and for LeakyReLU, of which no unit dies. Does not hold that
 such a network trains therefore, nor that batch normalization prevents every
@@ -176,10 +176,10 @@ print(f"\nIn your browser: tensorboard --logdir {LOG_DIR}")
 """
 ## Conclusion
 
-A unit that dies stays dead: 0.13 of them after one epoch and 0.59 after ten
-with the large learning rate, and 0.78 from the first epoch to the last with the
-negative bias. The monitor's `dead_units` shows it while the loss merely looks
-flat.
+The dead units do not come back: with the large learning rate their share goes
+from 0.13 after one epoch to 0.59 after ten, with the negative bias it is 0.78
+from the first epoch to the last. The monitor's `dead_units` shows it while the
+loss merely looks flat.
 
 What mends the large rate: a smaller one, 0.05 (0.964), and batch normalization
 (0.976, and no dead unit). LeakyReLU gets to 0.793 without a dead unit, only

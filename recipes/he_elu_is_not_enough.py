@@ -13,7 +13,7 @@ Seconds: 32
 
 Claim: He initialization and ELU keep the gradients of a deep network alike at
 the beginning of training, but do not keep them so while it trains; batch
-normalization does (Geron, "Hands-On Machine Learning", chapter 11).
+normalization does (Géron, "Hands-On Machine Learning", chapter 11).
 
 Holds: without batch normalization the gradients start alike and come apart,
 with it they stay within 3.0. What the books leave out: at a small learning rate

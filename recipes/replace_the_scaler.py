@@ -12,7 +12,7 @@ Seconds: 41
 ## Introduction
 
 Claim: with batch normalization as the first layer you need no StandardScaler;
-the layer will do it for you (Geron, "Hands-On Machine Learning", chapter 11).
+the layer will do it for you (Géron, "Hands-On Machine Learning", chapter 11).
 
 Holds with kerasbn: `InputBatchNormalization` ends at the scaler's accuracy on
 both versions. Does not hold with the stock layer, which stays at chance.
