@@ -36,7 +36,7 @@ class Recipe(NamedTuple):
         own = {"kerasbn", "keras", "tensorflow", "numpy", "matplotlib"}
         own |= sys.stdlib_module_names
         imported = {name.partition(".")[0] for name in imported} - own
-        return sorted(_PACKAGES.get(name, name) for name in imported)
+        return sorted(_PACKAGES.get(name) or name for name in imported)
 
 
 def recipes() -> dict[str, Recipe]:

@@ -162,7 +162,7 @@ the same norm: the monitor shows the sum over replicas, which is applied.
 
 Batch normalization takes the statistics of 32 rows instead of 64, in hidden
 layers (3.06 becomes 2.99) and in the first layer (2.87 becomes 2.85): other
-outputs, by up to 0.3, though not worse ones (0.973 and 0.976). And `clipnorm=0.1`
-clips the gradient of each replica, before the sum: the first gradient is the
-same and the trained networks are not.
+outputs, by up to 0.3, though not worse ones (0.973 and 0.976). And
+`clipnorm=0.1` clips the gradient of each replica, before the sum: the first
+gradient is the same and the trained networks are not.
 """
