@@ -499,6 +499,17 @@ def test_settings_name_the_inner_optimizer_and_the_rules(tmp_path):
     assert settings["rules"] == "ByValue(clipvalue=0.5)"
 
 
+def test_rule_that_leaves_nothing_is_found_and_named():
+    x, y = _data(256)
+    optimizer = Clipped(keras.optimizers.SGD(), [clipping.ByGlobalNorm(1e-5)])
+    model = _model(optimizer)
+    monitor = kerasbn.callbacks.GradientMonitor(None)
+    _fit(model, x, y, epochs=4, callbacks=[monitor])
+    finding = monitor.findings[0]
+    assert finding.problem == "clipping_always_on"
+    assert "- rules=[ByGlobalNorm(global_clipnorm=1e-05)]\n" in finding.patch
+
+
 def test_changes_reach_through_the_wrapper():
     from kerasbn import _changes
 

@@ -114,7 +114,7 @@ REMEDIES = {
     ),
     "clipping_always_on": Remedy(
         "Clip at the size of a spike, not of every gradient.",
-        "- clipnorm={clip}\n+ clipnorm=1.0",
+        "- {set}\n+ {usual}",
         "Every step is cut down to almost nothing.",
         "https://arxiv.org/abs/2007.14469",
     ),

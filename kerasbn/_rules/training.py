@@ -107,12 +107,14 @@ def clipping_always_on(signs: Signs) -> Iterator[Finding]:
     with np.errstate(divide="ignore", invalid="ignore"):
         left = np.nan_to_num(clipped / total, nan=1.0)
     if (left[signs.finite] < LIMITS.clipped).mean() > 0.9:
-        settings = signs.trace.settings
-        kind = next(
-            k
-            for k in ("clipnorm", "clipvalue", "global_clipnorm", "clipnorm")
-            if settings.get(k) or k == "clipnorm"
+        settings, usual = signs.trace.settings, "clipnorm=1.0"
+        kinds = ("clipnorm", "clipvalue", "global_clipnorm")
+        set_ = next(
+            (f"{k}={settings[k]}" for k in kinds if settings.get(k)), ""
         )
+        if "rules" in settings:  # of a Clipped
+            set_ = f"rules=[{settings['rules']}]"
+            usual = "rules=[kerasbn.clipping.ByNorm(1.0)]"
         yield finding(
             "clipping_always_on",
             "optimizer",
@@ -120,7 +122,8 @@ def clipping_always_on(signs: Signs) -> Iterator[Finding]:
             "serious",
             f"Clipping leaves {np.median(left):.2g} of the gradient's norm at "
             f"{(left < LIMITS.clipped).mean():.0%} of the readings.",
-            clip=settings.get(kind),
+            set=set_,
+            usual=usual,
         )
 
 
