@@ -5,7 +5,8 @@ returns that optimizer. What differs is one default: `clipnorm=1.0`, which
 rescales the gradient of a variable when its L2 norm exceeds 1. Ordinary
 gradients of a normalized network pass unchanged; a spike cannot throw the
 weights away. `clipvalue=...` or `global_clipnorm=...` replaces it and
-`clipnorm=None` switches clipping off.
+`clipnorm=None` switches clipping off. `Clipped` wraps any of them, for rules
+that compose and adapt (`kerasbn.clipping`).
 
 Where a docstring gives scores, they are the best validation accuracies within
 200 steps of batches of 32, or for diabetes R2, mean of 2 seeds, stock against

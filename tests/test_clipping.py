@@ -546,7 +546,7 @@ def _built():
         (lambda: clipping.Adaptive(epsilon=0), "`epsilon` must be a positive"),
         (lambda: clipping.Adaptive(exclude="out"), "Pass ['out']."),
         (lambda: clipping.AutoClip(101), "within 0 and 100"),
-        (lambda: clipping.AutoClip(window=0), "`window` must be a positive"),
+        (lambda: clipping.AutoClip(window=0), "integer. Received: window=0."),
         (lambda: clipping.ZClip(0), "`z_threshold` must be a positive"),
         (lambda: clipping.ZClip(momentum=1.0), "at least 0 and below 1"),
         (lambda: clipping.ZClip(warmup_steps=1), "at least 2"),

@@ -333,6 +333,12 @@ def test_cause_is_told_once():
     assert [each.problem for each in findings] == ["input_scale"]
 
 
+def test_second_cause_is_told_beside_the_first():
+    findings = _judged(_deep("sigmoid"), _sgd(), x=_X * 1e4)
+    told = [each.problem for each in findings]
+    assert told == ["input_scale", "vanishing_gradient"]
+
+
 def test_loss_that_need_not_fall_is_not_judged():
     class Game(keras.Model):
         def compute_loss(self, x, y, y_pred, *args, **options):

@@ -42,7 +42,10 @@ class AutoClip(_rule.Rule):
                 "`percentile` must be within 0 and 100. "
                 f"Received: percentile={percentile}."
             )
-        _rule.check_positive(window=window)
+        if not isinstance(window, int) or window < 1:
+            raise ValueError(
+                f"`window` must be a positive integer. Received: {window=}."
+            )
         self.percentile = percentile
         self.window = window
 
