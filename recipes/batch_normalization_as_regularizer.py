@@ -5,7 +5,7 @@ Date created: 2026/11/21
 Last modified: 2026/11/21
 Description: No better than plain (0.957, 0.962); 0.881 in batches of 2.
 Accelerator: None
-Seconds: 42
+Seconds: 49
 """
 
 """

@@ -5,7 +5,7 @@ Date created: 2026/11/21
 Last modified: 2026/11/21
 Description: 0.972 before, 0.966 after: less than a seed; the bias is dead.
 Accelerator: None
-Seconds: 43
+Seconds: 44
 """
 
 """

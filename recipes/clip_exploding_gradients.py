@@ -5,7 +5,7 @@ Date created: 2026/11/21
 Last modified: 2026/11/21
 Description: Without clipping every run ends in NaN, with global_clipnorm none.
 Accelerator: None
-Seconds: 60
+Seconds: 94
 """
 
 """

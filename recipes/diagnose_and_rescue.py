@@ -5,7 +5,7 @@ Date created: 2026/11/21
 Last modified: 2026/11/21
 Description: A silent script of two faults reaches 0.902, and 0.958 once mended.
 Accelerator: None
-Seconds: 29
+Seconds: 26
 """
 
 """

@@ -5,7 +5,7 @@ Date created: 2026/11/21
 Last modified: 2026/11/21
 Description: Gradients spread from 1.4 to 12.0; batch normalization holds 3.0.
 Accelerator: None
-Seconds: 32
+Seconds: 29
 """
 
 """

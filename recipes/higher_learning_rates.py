@@ -5,7 +5,7 @@ Date created: 2026/11/21
 Last modified: 2026/11/21
 Description: Ten times higher: 0.958 at a rate of 3.0, where plain is at 0.100.
 Accelerator: None
-Seconds: 38
+Seconds: 29
 """
 
 """

@@ -5,7 +5,7 @@ Date created: 2026/11/21
 Last modified: 2026/11/21
 Description: Trains with 0.01 to 10 times the kernels that the plain one needs.
 Accelerator: None
-Seconds: 43
+Seconds: 36
 """
 
 """

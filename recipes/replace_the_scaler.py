@@ -5,7 +5,7 @@ Date created: 2026/11/21
 Last modified: 2026/11/21
 Description: Stock batch normalization fails at it, kerasbn's equals a scaler.
 Accelerator: None
-Seconds: 41
+Seconds: 35
 """
 
 """

@@ -5,7 +5,7 @@ Date created: 2026/11/21
 Last modified: 2026/11/21
 Description: Wine unscaled: 0.657 with nothing in front, 0.977 with kerasbn.
 Accelerator: None
-Seconds: 25
+Seconds: 23
 """
 
 """

@@ -5,7 +5,7 @@ Date created: 2026/11/21
 Last modified: 2026/11/21
 Description: From a raw CSV file: an R2 of 0.24 with no pass for a scaler.
 Accelerator: None
-Seconds: 15
+Seconds: 17
 """
 
 """

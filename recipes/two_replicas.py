@@ -5,7 +5,7 @@ Date created: 2026/11/21
 Last modified: 2026/11/21
 Description: Two replicas end where one device does, to 7e-07 at best.
 Accelerator: None
-Seconds: 42
+Seconds: 37
 """
 
 """
