@@ -55,7 +55,7 @@ def apply_if(
     import tensorflow as tf
 
     replica = tf.distribute.get_replica_context()
-    if replica and replica.num_replicas_in_sync > 1:
+    if replica and tf.distribute.has_strategy():  # of one replica, too
         # A condition around an update must stand outside of the replicas.
         def apply_replicas(strategy, condition, gradients):
             tf.cond(

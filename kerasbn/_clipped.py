@@ -29,9 +29,10 @@ class Clipped(keras.optimizers.Optimizer):
     The order is that of Keras: the loss scale is undone, gradients are
     accumulated and averaged, clipped, and then handed to the inner optimizer
     for weight decay and update. For that the wrapper takes `loss_scale_factor`
-    and `gradient_accumulation_steps` over from it. With mixed precision the
-    wrapper stands inside of `keras.optimizers.LossScaleOptimizer`, where
-    `compile` puts it.
+    and `gradient_accumulation_steps` over from it; schedules and moving
+    averages then count applied steps, where Keras's count micro-steps. With
+    mixed precision the wrapper stands inside of
+    `keras.optimizers.LossScaleOptimizer`, where `compile` puts it.
 
     With `ByGlobalNorm` a step takes 0.98 to 1.03 of one with the stock
     `global_clipnorm`, skipping included (`benchmarks/clipping_cost.py`).
@@ -93,6 +94,7 @@ class Clipped(keras.optimizers.Optimizer):
         # The base class clips nothing, and its learning rate is not used.
         super().__init__(
             learning_rate=0.0,
+            weight_decay=inner.weight_decay,  # to be read; the inner one's acts
             name=name,
             **{each: getattr(inner, each) for each in TAKEN_OVER},
         )
@@ -149,9 +151,18 @@ class Clipped(keras.optimizers.Optimizer):
 
     def apply(self, grads, trainable_variables=None):
         """Clip the gradients and have the inner optimizer apply them."""
-        variables = list(trainable_variables or self._known)
+        if not (grads := list(grads)):
+            return
+        if trainable_variables is None:
+            if not self.built:
+                raise ValueError(
+                    "`trainable_variables` must be passed to an optimizer that "
+                    "is not built. Received: trainable_variables=None."
+                )
+            trainable_variables = self._known
+        variables = list(trainable_variables)
         self.build(variables)
-        grads, applied = self._prepare(list(grads), variables)
+        grads, applied = self._prepare(grads, variables)
 
         def apply(grads):
             self.inner_optimizer.apply(grads, variables)
@@ -160,6 +171,17 @@ class Clipped(keras.optimizers.Optimizer):
             apply(grads)
         else:
             _applying.apply_if(applied, apply, grads)
+
+    def apply_gradients(self, grads_and_vars):
+        """As `apply`, of pairs; return `iterations`."""
+        self.apply(*zip(*grads_and_vars, strict=True))
+        return self.iterations
+
+    def set_weights(self, weights):
+        """Set the variables of the wrapper and of the inner optimizer."""
+        own = len(super().variables)
+        super().set_weights(weights[:own])
+        self.inner_optimizer.set_weights(weights[own:])
 
     def stateless_apply(self, optimizer_variables, grads, trainable_variables):
         """Return trainable and optimizer variables after `apply`."""
@@ -206,7 +228,7 @@ class Clipped(keras.optimizers.Optimizer):
         if self.loss_scale_factor:
             gradients = [each / self.loss_scale_factor for each in gradients]
         steps = self.gradient_accumulation_steps
-        sums = [self._sums[id(each)] for each in variables if self._sums]
+        sums = [self._sum(each) for each in variables if steps]
         if steps:
             gradients = [
                 (gradient + total) / steps
@@ -232,6 +254,16 @@ class Clipped(keras.optimizers.Optimizer):
         for place, gradient in zip(places, gradients, strict=True):
             grads[place] = gradient / replicas if replicas > 1 else gradient
         return grads, applied
+
+    def _sum(self, variable):
+        """The variable that a gradient is accumulated in."""
+        if id(variable) not in self._sums:
+            raise ValueError(
+                "`trainable_variables` must be those that the optimizer was "
+                f"built with. Received: {variable.path}. Compile with a new "
+                "optimizer after changing what is trainable."
+            )
+        return self._sums[id(variable)]
 
     def clip(
         self, gradients: list, variables: list, norm: Any, applied: Any
@@ -268,7 +300,11 @@ class Clipped(keras.optimizers.Optimizer):
     def get_config(self):
         """Return the arguments of `__init__`, serialized."""
         inner = keras.saving.serialize_keras_object(self.inner_optimizer)
-        inner["config"] |= {each: getattr(self, each) for each in TAKEN_OVER}
+        inner["config"] |= {
+            each: getattr(self, each)
+            for each in TAKEN_OVER
+            if getattr(self, each) is not None
+        }
         return {
             "name": self.name,
             "inner_optimizer": inner,

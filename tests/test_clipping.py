@@ -574,6 +574,105 @@ def test_bad_input_gets_one_sentence(call, error):
         call()
 
 
+class _Own(keras.optimizers.Optimizer):
+    """With a configuration of its own."""
+
+    def __init__(self, rate=0.5, name="own"):
+        super().__init__(learning_rate=rate, name=name)
+        self.rate = rate
+
+    def update_step(self, gradient, variable, learning_rate):
+        self.assign_sub(variable, learning_rate * gradient)
+
+    def get_config(self):
+        return {"rate": self.rate, "name": self.name}
+
+
+def test_optimizer_of_a_user_is_wrapped_copied_and_made_anew():
+    optimizer = Clipped(_Own(0.25), [])
+    config = optimizer.get_config()
+    with keras.saving.custom_object_scope({"_Own": _Own}):
+        again = Clipped.from_config(config)
+    assert isinstance(again.inner_optimizer, _Own)
+    assert float(again.learning_rate) == 0.25
+
+
+def test_one_replica_trains_as_none(run_on_two_cpus):
+    run_on_two_cpus("""
+weights = []
+for scope in (tf.distribute.get_strategy(),
+              tf.distribute.MirroredStrategy(["CPU:0"])):
+    with scope.scope():
+        keras.utils.set_random_seed(0)
+        model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+        model.compile(kerasbn.optimizers.Clipped(
+            keras.optimizers.Adam(0.1), [kerasbn.clipping.ByGlobalNorm(0.5)]),
+            "mean_squared_error")
+    model.fit(np.ones((8, 2)), np.full((8, 1), 3.0), batch_size=4, verbose=0)
+    assert int(model.optimizer.iterations.numpy()) == 2
+    weights.append(model.get_weights()[0])
+np.testing.assert_allclose(*weights, rtol=1e-6)
+""")
+
+
+def test_weights_of_the_optimizer_are_all_set():
+    first, second = (_model(Clipped("adam")) for _ in range(2))
+    _fit(first, *_data())
+    second.optimizer.build(second.trainable_variables)
+    weights = [each.numpy() for each in first.optimizer.variables]
+    second.optimizer.set_weights(weights)
+    for one, other in zip(weights, second.optimizer.variables, strict=True):
+        np.testing.assert_array_equal(one, other.numpy())
+    assert int(second.optimizer.iterations.numpy()) == 8
+
+
+def test_apply_says_what_it_needs():
+    optimizer = Clipped(keras.optimizers.SGD(gradient_accumulation_steps=2))
+    optimizer.apply([], [])
+    gradient = [tf.constant([1.0])]
+    with pytest.raises(ValueError, match="optimizer that is not built"):
+        optimizer.apply(gradient)
+    variables = [keras.Variable([0.0], name=name) for name in ("a", "b")]
+    count = optimizer.apply_gradients([(gradient[0], variables[0])])
+    assert int(count.numpy()) == 0
+    with pytest.raises(ValueError, match=r"built with\. Received: b"):
+        optimizer.apply(gradient, variables[1:])
+
+
+@pytest.mark.parametrize(
+    "rule", [clipping.AutoClip(), clipping.ZClip(warmup_steps=3)], ids=str
+)
+def test_gradients_of_zero_do_not_end_the_training(rule):
+    optimizer = Clipped(keras.optimizers.SGD(1.0), [rule])
+    variable = keras.Variable([0.0])
+    for gradient in [0.0] * 4 + [1.0, 0.0] * 6:
+        optimizer.apply([tf.constant([gradient])], [variable])
+    assert variable.numpy() == pytest.approx([-6.0])
+
+
+def test_adaptive_takes_the_channels_of_a_depthwise_kernel_as_units():
+    kernel = keras.Variable(np.ones((3, 3, 2, 1)), name="kernel")
+    gradient = np.zeros((3, 3, 2, 1), "float32")
+    gradient[0, 0, 0], gradient[0, 0, 1] = 1000.0, 1e-3
+    optimizer = Clipped(
+        keras.optimizers.SGD(1.0), [clipping.Adaptive(exclude=[])]
+    )
+    optimizer.apply([gradient], [kernel])
+    moved = 1.0 - kernel.numpy()[0, 0, :, 0]
+    np.testing.assert_allclose(moved, [0.03, 1e-3], rtol=1e-3)
+
+
+def test_adaptive_moves_zeros_in_float16():
+    bias = keras.Variable([0.0, 0.0], dtype="float16", name="bias")
+    optimizer = Clipped(
+        keras.optimizers.SGD(1.0), [clipping.Adaptive(1.0, exclude=[])]
+    )
+    optimizer.apply([tf.zeros(2, "float16")], [bias])
+    assert bias.numpy().tolist() == [0.0, 0.0]
+    optimizer.apply([tf.constant([3.0, 4.0], "float16")], [bias])
+    np.testing.assert_allclose(bias.numpy(), [-6e-4, -8e-4], rtol=1e-2)
+
+
 def test_rule_of_a_user_is_one_method():
     class Sign(clipping.Rule):
         def clip(self, gradients, variables, norm, applied):

@@ -26,9 +26,10 @@ class Adaptive(_rule.Rule):
         limit = clipping * max(norm(weights), epsilon)
         gradient = gradient * min(1, limit / norm(gradient))
 
-    A unit is a column of a kernel, that is all weights that lead to one output,
-    or a filter; a vector, such as a bias, counts as one unit. Made for networks
-    without batch normalization.
+    A unit is all weights along the last axis of a kernel, as those that lead to
+    one output of a Dense layer or one filter; with a last axis of 1, as in a
+    depthwise convolution, along the one before. A vector, such as a bias,
+    counts as one unit. Made for networks without batch normalization.
 
     Args:
         clipping: Largest norm of a gradient relative to that of the weights.
@@ -90,23 +91,26 @@ class Adaptive(_rule.Rule):
 
     def _is_excluded(self, variable, variables):
         if self.exclude is None:
-            layer, _, _ = variables[-1].path.rpartition("/")
-            return variable.path.rpartition("/")[0] == layer
-        return any(re.search(each, variable.path) for each in self.exclude)
+            return _layer(variable) == _layer(variables[-1]) != ""
+        return any(re.search(each, _path(variable)) for each in self.exclude)
 
     def _clip_units(self, gradients, weights):
         """Clip variables of one shape, stacked."""
-        axes = tuple(range(1, len(gradients.shape)))
-        if sum(size > 1 for size in gradients.shape[1:]) > 1:
-            axes = axes[:-1]  # a kernel: its last axis is that of the units
+        shape = tuple(gradients.shape)
+        axes = list(range(1, len(shape)))
+        if sum(size > 1 for size in shape[1:]) > 1:  # a kernel
+            axes.remove(len(shape) - (2 if shape[-1] == 1 else 1))
 
         def square(x):
-            return ops.sum(ops.square(x), axes, keepdims=True)
+            # The limit of a weight of zero is nothing in float16.
+            x = ops.square(ops.cast(x, "float32"))
+            return ops.sum(x, axes, keepdims=True)
 
         # Of squares: one root per unit instead of two.
         limit = self.clipping**2 * ops.maximum(square(weights), self.epsilon**2)
         ratio = limit / ops.maximum(square(gradients), _rule.TINY)
-        return gradients * ops.sqrt(ops.minimum(1.0, ratio))
+        scale = ops.sqrt(ops.minimum(1.0, ratio))
+        return gradients * ops.cast(scale, gradients.dtype)
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments of `__init__`."""
@@ -115,3 +119,11 @@ class Adaptive(_rule.Rule):
             "epsilon": self.epsilon,
             "exclude": self.exclude,
         }
+
+
+def _path(variable):
+    return getattr(variable, "path", variable.name)  # a `tf.Variable` has none
+
+
+def _layer(variable):
+    return _path(variable).rpartition("/")[0]

@@ -41,7 +41,7 @@ class Rule:
         raise NotImplementedError
 
     def get_config(self) -> dict[str, Any]:
-        """Return the arguments of `__init__`."""
+        """Return the arguments of `__init__`, by which a rule is copied."""
         return {}
 
     def __str__(self) -> str:

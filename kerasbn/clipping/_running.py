@@ -16,7 +16,9 @@ class AutoClip(_rule.Rule):
     percentile of it, interpolated linearly. With 10 most steps are clipped:
     what is chosen is the length of a typical good step, whatever the scale of
     the loss. The first step passes as it is: where that may explode already,
-    put `ByGlobalNorm` in front (`benchmarks/exploding.py`).
+    put `ByGlobalNorm` in front (`benchmarks/exploding.py`). A gradient of zero,
+    as of a batch with all margins kept, does not join: a percentile of zero
+    would end the training.
 
     Args:
         percentile: From 0 to 100; 10 in the paper.
@@ -71,6 +73,7 @@ class AutoClip(_rule.Rule):
             for each in (below, ops.ceil(rank))
         )
         threshold = low + (high - low) * (rank - below)
+        applied = ops.logical_and(applied, norm > 0)
         _rule.remember(self._history, history, applied)
         _rule.remember(self._count, count, applied)
         _rule.remember(self.threshold, threshold, applied)
@@ -93,6 +96,7 @@ class ZClip(_rule.Rule):
     The further out the spike, the less is left of it; ordinary steps pass
     unchanged. Mean and variance begin as those of the first steps, which pass
     unchanged too: put `ByGlobalNorm` in front where these can spike already.
+    Gradients of zero are not counted.
 
     Args:
         z_threshold: Deviations above the mean where a spike begins; 2.5 in the
@@ -148,6 +152,7 @@ class ZClip(_rule.Rule):
         is_warm = count >= self.warmup_steps
         excess = ops.maximum(norm - mean, _rule.TINY)
         is_spike = excess > self.z_threshold * ops.sqrt(variance)
+        is_spike = is_spike & (variance > 0)  # else there is no usual size
         # deviation / z is variance / excess
         limit = mean + self.z_threshold**2 * variance / excess
         threshold = ops.where(is_warm & is_spike, limit, norm)
@@ -158,6 +163,7 @@ class ZClip(_rule.Rule):
             threshold - ops.where(is_warm, new_mean, mean)
         )
         new_variance = variance + share * (square - variance)
+        applied = ops.logical_and(applied, norm > 0)
         _rule.remember(self._mean, new_mean, applied)
         _rule.remember(self._variance, new_variance, applied)
         _rule.remember(self._count, count + 1.0, applied)
