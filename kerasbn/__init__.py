@@ -83,16 +83,20 @@ def _import_saved_kinds():
 
 
 class _Registration:
-    """Registers the layers when Keras is imported after kerasbn.
+    """Registers what a saved model may hold when Keras is imported later.
 
     Keras loads a saved model by the classes that are registered, and imports no
-    module but its own. So it stands first in `sys.meta_path`, finds Keras as
-    the others would, and is gone once Keras is imported.
+    module but its own. So it stands first in `sys.meta_path`, finds modules as
+    the others would, and is gone once Keras is imported: by its user, or by a
+    module of kerasbn, which is to be whole before others import from it.
     """
 
+    def __init__(self):
+        self._inside = False
+
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
-        """Have the import of Keras end with that of the layers."""
-        if name != "keras":
+        """Have the import that brings Keras end with that of the classes."""
+        if self._inside or not (name == "keras" or name.startswith("kerasbn.")):
             return None
         others = [each for each in sys.meta_path if each is not self]
         found = (each.find_spec(name, path, target) for each in others)
@@ -102,10 +106,14 @@ class _Registration:
 
             def exec_module(module):
                 del loader.exec_module
-                loader.exec_module(module)
-                if self in sys.meta_path:
+                self._inside = True
+                try:
+                    loader.exec_module(module)
+                finally:
+                    self._inside = False
+                if "keras" in sys.modules and self in sys.meta_path:
                     sys.meta_path.remove(self)
-                _import_saved_kinds()
+                    _import_saved_kinds()
 
             loader.exec_module = exec_module
         return spec

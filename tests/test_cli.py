@@ -545,3 +545,22 @@ def test_public_names_are_listed_and_others_are_not_there():
         assert getattr(kerasbn, name) is getattr(kerasbn, name)
     with pytest.raises(AttributeError, match="no attribute 'dense'"):
         _ = kerasbn.dense  # pyright: ignore[reportAttributeAccessIssue]
+
+
+@pytest.mark.parametrize(
+    "first",
+    ["import kerasbn.layers", "import kerasbn.clipping", "kerasbn.clipping"],
+)
+def test_any_module_may_be_the_one_that_imports_keras(first):
+    code = f"""
+import kerasbn
+{first}
+kerasbn.layers.BatchNormalization, kerasbn.clipping.Rule
+import keras
+for name in ("BatchNormalization", "GAN", "Clipped", "ZClip"):
+    assert keras.saving.get_registered_object("kerasbn>" + name), name
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
