@@ -289,6 +289,12 @@ class Clipped(keras.optimizers.Optimizer):
         """Steps that the inner optimizer applied."""
         return self.inner_optimizer.iterations
 
+    @property
+    def _model_variables_moving_average(self):
+        # By this, nothing public, `SwapEMAWeights` knows an optimizer that
+        # averages weights, inside of a LossScaleOptimizer.
+        return self.inner_optimizer._model_variables_moving_average
+
     def exclude_from_weight_decay(self, var_list=None, var_names=None):
         """Exclude variables from the weight decay of the inner optimizer."""
         self.inner_optimizer.exclude_from_weight_decay(var_list, var_names)

@@ -88,6 +88,7 @@ class MeasuredStep:
         self._columns: dict[int, int] = {}
         self._owners: dict[int, Any] = {}  # the optimizer that clips a column
         self._rings: dict[str, _measures.Ring] = {}
+        self._carriers: dict[int, Any] = {}  # of what a condition hides
         self._tells_loss = False
         self._losses: list[float] = []  # of micro-steps not applied yet
         self._local = threading.local()  # a replica is traced by its own thread
@@ -210,6 +211,15 @@ class MeasuredStep:
                 self._rings[name] = _measures.Ring(self._capacity, shape)
         return self._rings[name]
 
+    def _carrier(self, optimizer, size):
+        """The variable that leads out of a condition."""
+        import tensorflow as tf
+
+        if id(optimizer) not in self._carriers:
+            with tf.init_scope():
+                self._carriers[id(optimizer)] = tf.Variable(tf.zeros(size))
+        return self._carriers[id(optimizer)]
+
     def _lay_out(self):
         """Give each trainable variable a column."""
         for variable in self._model.trainable_variables:
@@ -228,8 +238,7 @@ class MeasuredStep:
             self.kept.keep(data)
         local = self._local
         local.graph, local.full = tf.compat.v1.get_default_graph(), full
-        local.seen, local.loss = {}, None
-        local.clipped, local.threshold = {}, np.nan
+        local.seen, local.loss, local.told = {}, None, []
         before = _unwrapping.step_number(self._optimizers)
         if self._replicas() == 1:
             with self._hooked():
@@ -245,7 +254,7 @@ class MeasuredStep:
         if self._replicas() > 1:
             loss = tf.distribute.get_replica_context().all_reduce("SUM", loss)
         if seen:
-            self._write([step, loss, local.rate, local.threshold], seen, full)
+            self._write([step, loss, local.rate], seen, full)
         return outputs
 
     @contextlib.contextmanager
@@ -325,13 +334,25 @@ class MeasuredStep:
             import tensorflow as tf
 
             clipped, local = clip(gradients, variables, *args), self._local
-            # Within the condition of a loss scale it cannot be taken out.
-            if local.graph is tf.compat.v1.get_default_graph():
-                for variable, gradient in zip(variables, clipped, strict=True):
-                    local.clipped[self._columns[id(variable)]] = gradient
-                thresholds = [rule.threshold for rule in leaf.rules]
-                known = [each for each in thresholds if each is not None]
-                local.threshold = tf.cast([np.nan, *known][-1], "float32")
+            if self._replicas() > 1 and not hasattr(local, "told"):
+                return clipped  # in threads that a loss scale began
+            columns = [self._columns[id(each)] for each in variables]
+            limits = [np.nan, *(rule.threshold for rule in leaf.rules)]
+            told: Any = [
+                *(
+                    _measures.half_square(tf.cast(g, "float32"))
+                    for g in clipped
+                ),
+                tf.cast(
+                    [each for each in limits if each is not None][-1], "float32"
+                ),
+            ]
+            if local.graph is not tf.compat.v1.get_default_graph():
+                # Only a variable leads out of the condition of a loss scale.
+                carrier = self._carrier(leaf, len(told))
+                carrier.assign(tf.stack(told))
+                told = carrier
+            local.told.append((columns, told))
             return clipped
 
         return noting_clip
@@ -359,13 +380,9 @@ class MeasuredStep:
             gradient, absent = self._dense(gradient)
             gradient = gradient / scale
             if total is not None:
-                gradient += tf.convert_to_tensor(total.value)
+                gradient += _value(total)
                 gradient /= leaves[0].gradient_accumulation_steps
-            before = (
-                tf.convert_to_tensor(variable.value)
-                if self._local.full
-                else None
-            )
+            before = _value(variable) if self._local.full else None
             handed.append((column, _Seen(variable, gradient, absent, before)))
         if self._replicas() > 1:
             reduced = tf.distribute.get_replica_context().all_reduce(
@@ -406,24 +423,32 @@ class MeasuredStep:
         """Put a row, and of a full step the details, into the rings."""
         import tensorflow as tf
 
-        def row(measured):
+        limited, threshold = {}, np.nan
+        for columns, told in self._local.told:
+            *halves, threshold = (
+                tf.unstack(told) if isinstance(told, tf.Variable) else told
+            )
+            limited |= dict(zip(columns, halves, strict=True))
+
+        def row(half):
             return [
-                _measures.half_square(measured(column, seen[column]))
+                half(column, seen[column].gradient)
                 if column in seen
                 else 0.0  # no gradient reaches it
                 for column in range(len(self.paths))
             ]
 
-        def clipped(column, each):
+        def clipped(column, gradient):
             owner = self._owners[column]
             if isinstance(owner, Clipped):
-                return self._local.clipped.get(column, np.nan)
-            limit = owner.clipvalue
-            if not limit:
-                return each.gradient
-            return tf.clip_by_value(each.gradient, -limit, limit)
+                return limited.get(column, np.nan)
+            if owner.clipvalue:
+                limit = owner.clipvalue
+                gradient = tf.clip_by_value(gradient, -limit, limit)
+            return _measures.half_square(gradient)
 
-        values = [*head, *row(lambda _, each: each.gradient)]
+        values = [*head, threshold]
+        values += row(lambda _, gradient: _measures.half_square(gradient))
         if self._clips_unforeseen():
             values += row(clipped)
         self._ring("rows", (len(values),)).put(tf.stack(values))
@@ -436,7 +461,7 @@ class MeasuredStep:
         details = _measures.details(
             gradients,
             [each.before for each in found],
-            [tf.convert_to_tensor(each.variable.value) for each in found],
+            [_value(each.variable) for each in found],
         )
         absent = tf.stack([tf.cast(each.absent, "float32") for each in found])
         details += absent[:, None] * tf.one_hot(1, details.shape[1])
@@ -450,3 +475,11 @@ class MeasuredStep:
             )
         details = tf.concat([tf.fill((count, 1), head[0]), details], axis=1)
         self._ring("details", tuple(details.shape)).put(details)
+
+
+def _value(variable):
+    """What a variable holds now, in float32."""
+    import tensorflow as tf
+
+    # `tf.cast` hands a variable of the right type back, to be read later.
+    return tf.cast(tf.convert_to_tensor(variable.value), "float32")

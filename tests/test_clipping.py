@@ -446,9 +446,11 @@ def test_optimizer_keeps_copies_of_its_rules():
     assert rule.threshold is None
 
 
+@pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
 @pytest.mark.parametrize("jit_compile", [False, True])
 @pytest.mark.parametrize("accumulation", [None, 2])
-def test_monitor_sees_what_is_clipped(jit_compile, accumulation):
+def test_monitor_sees_what_is_clipped(jit_compile, accumulation, policy):
+    keras.config.set_dtype_policy(policy)  # float16 puts it in a condition
     inner = keras.optimizers.SGD(0.1, gradient_accumulation_steps=accumulation)
     rules = [clipping.ByNorm(0.05), clipping.AutoClip(0)]
     model = _model(Clipped(inner, rules), jit_compile=jit_compile)
@@ -486,6 +488,49 @@ np.testing.assert_allclose(monitor.history["global_norm"], 200.0, rtol=1e-5)
 np.testing.assert_allclose(
     monitor.history["clipped/global_norm"], 0.5, rtol=1e-5)
 """)
+
+
+def test_monitor_reads_replicas_with_a_scaled_loss(run_on_two_cpus):
+    run_on_two_cpus("""
+with strategy.scope():
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(
+        1, use_bias=False, kernel_initializer="zeros")])
+    model.compile(keras.optimizers.LossScaleOptimizer(
+        kerasbn.optimizers.Clipped(
+            keras.optimizers.SGD(1.0), [kerasbn.clipping.ByGlobalNorm(0.5)]),
+        initial_scale=1024.0), "mean_squared_error")
+monitor = kerasbn.callbacks.GradientMonitor(None, every=1)
+model.fit(np.ones((4, 1)), np.full((4, 1), 100.0), batch_size=4, verbose=0,
+          callbacks=[monitor])
+np.testing.assert_allclose(model.get_weights()[0], 0.5, rtol=1e-5)
+np.testing.assert_allclose(monitor.history["global_norm"], 200.0, rtol=1e-5)
+assert np.isnan(monitor.history["clipped/global_norm"]).all()  # not told
+""")
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
+def test_averages_are_swapped_in_for_validation(policy):
+    """With float16 Keras asks the wrapper for them: Keras 3.15."""
+    keras.config.set_dtype_policy(policy)
+    sgd = keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.9)
+    model = _model(Clipped(sgd, [clipping.ByNorm(1.0)]))
+    seen, swapped = [], []
+
+    class Note(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            seen.append(model.trainable_variables[0].numpy())
+
+        def on_test_batch_begin(self, batch, logs=None):
+            swapped.append(model.trainable_variables[0].numpy())
+
+    x, y = _data()
+    callbacks = [Note(), keras.callbacks.SwapEMAWeights()]
+    _fit(model, x, y, validation_data=(x, y), callbacks=callbacks)
+    average = seen[0]
+    for each in seen[1:]:
+        average = 0.9 * average + 0.1 * each
+    assert not np.allclose(seen[-1], average, rtol=1e-2)
+    np.testing.assert_allclose(swapped[0], average, rtol=1e-4)
 
 
 def test_settings_name_the_inner_optimizer_and_the_rules(tmp_path):

@@ -385,6 +385,19 @@ def test_mixed_precision_undoes_the_scale_and_counts_skipped_steps(mode):
     assert 1e-2 < monitor.history["global_norm"][0] < 1e2
 
 
+@pytest.mark.parametrize("policy", ["float16", "bfloat16"])
+def test_weights_of_half_precision_are_read(policy):
+    keras.config.set_dtype_policy(policy)
+    model, x = _dense()
+    model.compile("sgd", "mean_squared_error")
+    before = np.linalg.norm(model.trainable_variables[0].numpy().astype("f8"))
+    monitor = kerasbn.callbacks.GradientMonitor(None, every=1)
+    model.fit(x, _y(), batch_size=_ROWS, verbose=0, callbacks=[monitor])
+    path = model.trainable_variables[0].path
+    weight = monitor.history["weight_norm"][path]
+    np.testing.assert_allclose(weight, before, rtol=1e-5)
+
+
 def test_schedule_is_recorded_as_learning_rate():
     schedule = keras.optimizers.schedules.ExponentialDecay(0.1, 1, 0.5)
     model, x = _dense()

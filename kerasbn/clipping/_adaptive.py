@@ -29,7 +29,9 @@ class Adaptive(_rule.Rule):
     A unit is all weights along the last axis of a kernel, as those that lead to
     one output of a Dense layer or one filter; with a last axis of 1, as in a
     depthwise convolution, along the one before. A vector, such as a bias,
-    counts as one unit. Made for networks without batch normalization.
+    counts as one unit. The last axis of a transposed convolution is its input:
+    there a unit is what leads away from one. Made for networks without batch
+    normalization.
 
     Args:
         clipping: Largest norm of a gradient relative to that of the weights.
