@@ -223,8 +223,8 @@ def rmsprop(
 ) -> keras.optimizers.RMSprop:
     """Return RMSprop with clipped gradients.
 
-    The scores, explained in the module; the worst gap to stock is -0.009, with
-    a noise of 0.014:
+    The scores, explained in the module. Of the gaps, 16 seeds leave .948 for
+    .954 on breast cancer, with a standard error of 0.003:
 
                    digits                       breast  diabetes, diabetes,
                    cnn   3     10    50    wine  cancer  scaled    raw
