@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from kerasbn import _applying, clipping
+from kerasbn import _accumulation, _applying, clipping
 
 CLIP_ARGUMENTS = ("clipnorm", "clipvalue", "global_clipnorm")
 # What is done with gradients before they are clipped is done here.
@@ -127,17 +127,18 @@ class Clipped(keras.optimizers.Optimizer):
         )
         for number, rule in enumerate(self.rules):
             rule.build(adding(f"{type(rule).__name__.lower()}_{number}"))
-        if self.gradient_accumulation_steps:
-            self._micro_step = self.add_variable((), dtype="int", name="micro")
+        steps, micro_step = self.gradient_accumulation_steps, None
+        if steps:
+            micro_step = self.add_variable((), dtype="int", name="micro")
         self.inner_optimizer.build(variables)
         super().build(variables)
         self._set("_known", list(variables))
-        self._set("_sums", {})
-        if self.gradient_accumulation_steps:
-            own = super().variables
-            sums = [v for v in own if v.path.endswith("gradient_accumulator")]
-            keys = map(id, variables)
-            self._set("_sums", dict(zip(keys, sums, strict=True)))
+        self._accumulation = None
+        if steps:
+            sums = _accumulation.accumulators(super().variables)
+            self._accumulation = _accumulation.Accumulation(
+                steps, micro_step, variables, sums
+            )
 
     def _set(self, name, value):
         """Set past the tracking of TensorFlow, which wraps lists and dicts."""
@@ -227,13 +228,8 @@ class Clipped(keras.optimizers.Optimizer):
         gradients, replicas = _applying.summed(gradients)
         if self.loss_scale_factor:
             gradients = [each / self.loss_scale_factor for each in gradients]
-        steps = self.gradient_accumulation_steps
-        sums = [self._sum(each) for each in variables if steps]
-        if steps:
-            gradients = [
-                (gradient + total) / steps
-                for gradient, total in zip(gradients, sums, strict=True)
-            ]
+        if self._accumulation:
+            gradients = self._accumulation.averages(gradients, variables)
         norm = _applying.norm(gradients)
         applied = finite = True
         if self.skip_non_finite:
@@ -241,29 +237,12 @@ class Clipped(keras.optimizers.Optimizer):
             self.skipped_steps.assign_add(
                 ops.cast(~finite, self.skipped_steps.dtype)
             )
-        if steps:
-            micro_step = self._micro_step.value
-            last = ops.equal(micro_step, steps - 1)
-            applied = ops.logical_and(finite, last)
-            for gradient, total in zip(gradients, sums, strict=True):
-                after = ops.where(last, 0.0, gradient * steps)
-                total.assign(ops.where(finite, after, total.value))
-            after = (micro_step + 1) % steps
-            self._micro_step.assign(ops.where(finite, after, micro_step))
+        if self._accumulation:
+            applied = self._accumulation.advance(gradients, variables, finite)
         gradients = self.clip(gradients, variables, norm, applied)
         for place, gradient in zip(places, gradients, strict=True):
             grads[place] = gradient / replicas if replicas > 1 else gradient
         return grads, applied
-
-    def _sum(self, variable):
-        """The variable that a gradient is accumulated in."""
-        if id(variable) not in self._sums:
-            raise ValueError(
-                "`trainable_variables` must be those that the optimizer was "
-                f"built with. Received: {variable.path}. Compile with a new "
-                "optimizer after changing what is trainable."
-            )
-        return self._sums[id(variable)]
 
     def clip(
         self, gradients: list, variables: list, norm: Any, applied: Any

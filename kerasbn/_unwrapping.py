@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 
+from kerasbn import _accumulation
 from kerasbn._clipped import Clipped
 
 
@@ -78,11 +79,7 @@ def accumulated(optimizer: Any) -> list:
     """The sums of the gradients of the micro-steps before."""
     if not optimizer.gradient_accumulation_steps:
         return []
-    return [
-        variable
-        for variable in optimizer.variables
-        if variable.path.endswith("gradient_accumulator")
-    ]
+    return _accumulation.accumulators(optimizer.variables)
 
 
 def clips(optimizer: Any) -> bool:
