@@ -1,14 +1,25 @@
 """Gradients that are summed over micro-steps before they are applied."""
 
-from collections.abc import Iterable
 from typing import Any
 
 from keras import ops
 
 
-def accumulators(variables: Iterable[Any]) -> list:
-    """Those of an optimizer's variables that Keras sums gradients in."""
-    return [v for v in variables if v.path.endswith("gradient_accumulator")]
+def sums_of(optimizer: Any) -> dict[int, Any]:
+    """The variables that Keras sums gradients in, by `id` of what is trained.
+
+    Empty where an optimizer sums none. Keras does not say which is whose
+    (3.15): they stand in the order that it was built with.
+    """
+    if not optimizer.built or not optimizer.gradient_accumulation_steps:
+        return {}
+    sums = [
+        variable
+        for variable in optimizer.variables
+        if variable.path.endswith("gradient_accumulator")
+    ]
+    keys = map(id, optimizer._trainable_variables)
+    return dict(zip(keys, sums, strict=True))
 
 
 class Accumulation:
@@ -17,16 +28,13 @@ class Accumulation:
     Args:
         steps: Micro-steps that make one step.
         micro_step: Variable that counts them.
-        variables: What is trained.
-        sums: Variable for the sum of the gradients of each.
+        sums: See `sums_of`.
     """
 
-    def __init__(
-        self, steps: int, micro_step: Any, variables: list, sums: list
-    ):
+    def __init__(self, steps: int, micro_step: Any, sums: dict[int, Any]):
         self._steps = steps
         self._micro_step = micro_step
-        self._sums = dict(zip(map(id, variables), sums, strict=True))
+        self._sums = sums
 
     def averages(self, gradients: list, variables: list) -> list:
         """Return what would be applied if this micro-step were the last."""
@@ -54,7 +62,7 @@ class Accumulation:
         if id(variable) not in self._sums:
             raise ValueError(
                 "`trainable_variables` must be those that the optimizer was "
-                f"built with. Received: {variable.path}. Compile with a new "
+                f"built with. Received: {variable.name}. Compile with a new "
                 "optimizer after changing what is trainable."
             )
         return self._sums[id(variable)]

@@ -94,15 +94,13 @@ class Clipped(keras.optimizers.Optimizer):
         # The base class clips nothing, and its learning rate is not used.
         super().__init__(
             learning_rate=0.0,
-            weight_decay=inner.weight_decay,  # to be read; the inner one's acts
             name=name,
             **{each: getattr(inner, each) for each in TAKEN_OVER},
         )
         for each in TAKEN_OVER:
             setattr(inner, each, None)
         self.inner_optimizer = inner
-        rules = [type(each).from_config(each.get_config()) for each in rules]
-        self._set("rules", rules)
+        self._set("rules", [each.copied() for each in rules])
         self.skip_non_finite = skip_non_finite
 
     def build(self, variables):
@@ -135,9 +133,8 @@ class Clipped(keras.optimizers.Optimizer):
         self._set("_known", list(variables))
         self._accumulation = None
         if steps:
-            sums = _accumulation.accumulators(super().variables)
             self._accumulation = _accumulation.Accumulation(
-                steps, micro_step, variables, sums
+                steps, micro_step, _accumulation.sums_of(self)
             )
 
     def _set(self, name, value):
@@ -152,7 +149,8 @@ class Clipped(keras.optimizers.Optimizer):
 
     def apply(self, grads, trainable_variables=None):
         """Clip the gradients and have the inner optimizer apply them."""
-        if not (grads := list(grads)):
+        grads = list(grads)
+        if not grads:
             return
         if trainable_variables is None:
             if not self.built:
@@ -264,6 +262,16 @@ class Clipped(keras.optimizers.Optimizer):
         self.inner_optimizer.learning_rate = learning_rate
 
     @property
+    def weight_decay(self):
+        """That of the inner optimizer, as is its setter."""
+        return self.inner_optimizer.weight_decay
+
+    @weight_decay.setter
+    def weight_decay(self, weight_decay):
+        if hasattr(self, "inner_optimizer"):  # else the base class begins
+            self.inner_optimizer.weight_decay = weight_decay
+
+    @property
     def iterations(self):
         """Steps that the inner optimizer applied."""
         return self.inner_optimizer.iterations
@@ -312,6 +320,11 @@ class Clipped(keras.optimizers.Optimizer):
 def _check(inner):
     """Raise where an optimizer cannot be wrapped."""
     kind = type(inner).__name__
+    if not isinstance(inner, keras.optimizers.Optimizer):
+        raise TypeError(
+            "`inner_optimizer` must be an optimizer or the name of one. "
+            f"Received: {inner!r}."
+        )
     if isinstance(inner, Clipped):
         raise ValueError(
             "`inner_optimizer` must not be clipped already. Received: a "

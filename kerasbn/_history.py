@@ -130,6 +130,9 @@ class Recording:
 
     def receive(self, window: Any) -> None:
         """Take a `_statistics.Window`."""
+        if window.first_skipped is not None and not window.scales_loss:
+            step, norms, loss = window.first_skipped
+            self._note_non_finite(step, norms, loss, window.tells_loss)
         total = _total(window.norms)
         clipped = _total(window.clipped)
         # A norm that was clipped comes out smaller by more than rounding.
@@ -141,17 +144,8 @@ class Recording:
             loss = float(window.losses[row])
             self._norms.append(norms)
             self._losses.append(loss)
-            if self.first_non_finite is None and not np.isfinite(norms).all():
-                last = int(np.flatnonzero(~np.isfinite(norms))[-1])
-                self.first_non_finite = NonFinite(
-                    step,
-                    self.paths[last],
-                    "unknown"
-                    if not window.tells_loss
-                    else "backward"
-                    if np.isfinite(loss)
-                    else "forward",
-                )
+            if not np.isfinite(norms).all():
+                self._note_non_finite(step, norms, loss, window.tells_loss)
             if step in window.details and (step == 1 or not step % self._every):
                 numbers = {
                     "loss": loss,
@@ -162,6 +156,16 @@ class Recording:
                     "clipped/threshold": window.thresholds[row],
                 }
                 self._add(step, numbers, norms, window.details[step])
+
+    def _note_non_finite(self, step, norms, loss, tells_loss):
+        """Note where a gradient held NaN or Inf, if it is the first."""
+        if self.first_non_finite is not None:
+            return
+        origin = "backward" if np.isfinite(loss) else "forward"
+        last = int(np.flatnonzero(~np.isfinite(norms))[-1])
+        self.first_non_finite = NonFinite(
+            step, self.paths[last], origin if tells_loss else "unknown"
+        )
 
     def _add(self, step, scalars, norms, details):
         seen = np.array(self._norms)
@@ -202,7 +206,7 @@ class Recording:
     def table(self, group: str) -> np.ndarray:
         """A group of numbers, shape `(readings, variables)`."""
         rows = [reading.groups[group] for reading in self.readings]
-        return np.array(rows).reshape(-1, len(self.paths))
+        return np.array(rows).reshape(len(rows), len(self.paths))
 
     def history(self) -> History:
         """The readings as arrays over the recorded steps."""

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
-from kerasbn import _measures, _shadowing, _unwrapping
+from kerasbn import _accumulation, _measures, _shadowing, _unwrapping
 from kerasbn._clipped import Clipped
 
 
@@ -172,7 +172,8 @@ class Hooks:
 
         def noting_apply(grads, trainable_variables=None):
             for variable in trainable_variables or ():
-                self.owners[self._columns[id(variable)]] = leaf
+                if id(variable) in self._columns:
+                    self.owners[self._columns[id(variable)]] = leaf
             return apply(grads, trainable_variables)
 
         return noting_apply
@@ -187,18 +188,24 @@ class Hooks:
             clipped = clip(gradients, variables, *args)
             if self._noted_graph() is None:
                 return clipped  # in a thread that a loss scale began
-            columns = [self._columns[id(each)] for each in variables]
+            seen = [
+                (self._columns[id(variable)], gradient)
+                for variable, gradient in zip(variables, clipped, strict=True)
+                if id(variable) in self._columns
+            ]
             limits = [np.nan, *(rule.threshold for rule in leaf.rules)]
             limit = [each for each in limits if each is not None][-1]
-            gradients = [tf.cast(each, "float32") for each in clipped]
-            told: Any = [*map(_measures.half_square, gradients)]
+            told: Any = [
+                _measures.half_square(tf.cast(gradient, "float32"))
+                for _, gradient in seen
+            ]
             told.append(tf.cast(limit, "float32"))
             if self._noted_graph() is not tf.compat.v1.get_default_graph():
                 # Only a variable leads out of the condition of a loss scale.
                 carrier = self._carrier(leaf, len(told))
                 carrier.assign(tf.stack(told))
                 told = carrier
-            self._local.handed.told.append((columns, told))
+            self._local.handed.told.append(([c for c, _ in seen], told))
             return clipped
 
         return noting_clip
@@ -238,21 +245,21 @@ class Hooks:
         if not handed.seen:
             handed.rate = tf.cast(leaves[0].learning_rate, "float32")
         scale = tf.cast(_unwrapping.loss_scale(optimizer), "float32")
-        sums = _unwrapping.accumulated(leaves[0]) if len(leaves) == 1 else []
-        sums = sums if len(sums) == len(variables) else [None] * len(variables)
+        sums = {}  # with the number of micro-steps
+        for leaf in leaves:
+            for key, total in _accumulation.sums_of(leaf).items():
+                sums[key] = total, leaf.gradient_accumulation_steps
         found = []
-        for gradient, variable, total in zip(
-            grads, variables, sums, strict=True
-        ):
+        for gradient, variable in zip(grads, variables, strict=True):
             column = self._columns.get(id(variable))
             if gradient is None or column is None:
                 continue
             self.owners.setdefault(column, leaves[0])
             gradient, absent = self._dense(gradient)
             gradient = gradient / scale
-            if total is not None:
-                gradient += value_of(total)
-                gradient /= leaves[0].gradient_accumulation_steps
+            if id(variable) in sums:
+                total, steps = sums[id(variable)]
+                gradient = (gradient + value_of(total)) / steps
             before = value_of(variable) if handed.full else None
             found.append((column, Seen(variable, gradient, absent, before)))
         if self.replicas > 1:

@@ -164,6 +164,10 @@ def recorder(model: keras.Model) -> GradientRecorder:
             "`model` must be compiled before its gradients are monitored. "
             f"Received: model={model.name!r}. Call `model.compile` first."
         )
+    leaves = _unwrapping.leaves_of(model.optimizer)
+    if model.built and isinstance(leaves[0], keras.optimizers.MultiOptimizer):
+        # It makes those inside of it only when it is built.
+        model.optimizer.build(model.trainable_variables)
     model.make_train_function()
     plain = model.train_function
     if isinstance(plain, GradientRecorder):  # another listener, or a broken fit

@@ -228,7 +228,9 @@ def summary(
         f"`{found.variable}` ({found.origin}).",
     ]
     if skipped_steps:
-        lines.append(f"The loss scale skipped {skipped_steps} steps.")
+        lines.append(
+            f"{skipped_steps} steps were skipped: a gradient held NaN or Inf."
+        )
     lines += [
         f"`{layer}` left {count} batches out of its statistics."
         for layer, count in skipped_batches.items()

@@ -31,7 +31,9 @@ class Window(NamedTuple):
             `Clipped` let pass, NaN where there is none.
         details: By step, `_measures.DETAILS` of each variable.
         histograms: By step, entries of each variable by log10 of their size.
-        skipped: Steps that the loss scale made Keras skip.
+        skipped: Steps that a loss scale or a `Clipped` skipped.
+        first_skipped: Step, norms and loss of the first of them.
+        scales_loss: Whether it is the loss scale that skips.
         tells_loss: Whether `losses` are known.
     """
 
@@ -44,6 +46,8 @@ class Window(NamedTuple):
     details: dict[int, np.ndarray]
     histograms: dict[int, np.ndarray]
     skipped: int
+    first_skipped: tuple[int, np.ndarray, float] | None
+    scales_loss: bool
     tells_loss: bool
 
 
@@ -104,7 +108,7 @@ class MeasuredStep:
         """Return how many optimizer steps there were so far."""
         import tensorflow as tf
 
-        counts = map(_unwrapping.count, self._hooks.optimizers)
+        counts = map(_unwrapping.count, self._hooks.leaves)
         return max(int(tf.convert_to_tensor(each).numpy()) for each in counts)
 
     def may_pause(self) -> bool:
@@ -122,10 +126,11 @@ class MeasuredStep:
         blocks = np.sqrt(2.0 * halves)
         blocks = blocks.reshape(len(rows), -1, len(self.paths))
         applied = head[:, 0] > 0
-        overflown = ~applied & ~np.isfinite(blocks[:, 0]).all(axis=1)
+        skipped = ~applied & ~np.isfinite(blocks[:, 0]).all(axis=1)
+        skipped &= self._skips()
         steps = head[applied, 0].astype(int)
         losses = []
-        for step, loss, *_ in head:
+        for step, loss, *_ in head[~skipped]:
             self._losses.append(loss)
             if step > 0:
                 losses.append(np.mean(self._losses))
@@ -136,6 +141,11 @@ class MeasuredStep:
                 int(each[0, 0]): each for each in self._rings["details"].read()
             }
             details = {s: found[s][:, 1:] for s in steps.tolist() if s in found}
+        first_skipped = None
+        if skipped.any():
+            row = int(np.argmax(skipped))
+            step = 1 - int(head[row, 0])  # after so many that were applied
+            first_skipped = step, blocks[row, 0], float(head[row, 1])
         blocks, width = blocks[applied], len(_measures.DETAILS)
         return Window(
             steps,
@@ -146,7 +156,9 @@ class MeasuredStep:
             head[applied, 3],
             {step: each[:, :width] for step, each in details.items()},
             {step: each[:, width:] for step, each in details.items()},
-            int(overflown.sum()) if self._scales_loss() else 0,
+            int(skipped.sum()),
+            first_skipped,
+            self._scales_loss(),
             self._tells_loss,
         )
 
@@ -174,6 +186,13 @@ class MeasuredStep:
             for leaf in self._hooks.leaves
         )
 
+    def _skips(self):
+        """Whether a step is skipped where a gradient is not finite."""
+        return self._scales_loss() or any(
+            isinstance(leaf, Clipped) and leaf.skip_non_finite
+            for leaf in self._hooks.leaves
+        )
+
     def _scales_loss(self):
         return isinstance(
             self._model.optimizer, keras.optimizers.LossScaleOptimizer
@@ -194,14 +213,14 @@ class MeasuredStep:
 
         if full:
             self.kept.keep(data)
-        optimizers = self._hooks.optimizers
-        before = _unwrapping.step_number(optimizers)
+        leaves = self._hooks.leaves
+        before = _unwrapping.step_number(leaves)
         with contextlib.ExitStack() as hooks:
             handed = hooks.enter_context(self._hooks.noting(full))
             if self._hooks.replicas == 1:
                 hooks.enter_context(self._hooks.set())
             outputs = train_step(data)
-        after = _unwrapping.step_number(optimizers)
+        after = _unwrapping.step_number(leaves)
         step = tf.where(after > before, after, -after)  # only if applied
         self._tells_loss = handed.loss is not None  # a step of the user may not
         loss: Any = handed.loss if self._tells_loss else np.nan

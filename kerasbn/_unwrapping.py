@@ -5,7 +5,6 @@ from typing import Any
 
 import keras
 
-from kerasbn import _accumulation
 from kerasbn._clipped import Clipped
 
 
@@ -14,7 +13,10 @@ def settings(model: keras.Model) -> dict[str, bool | int | float | str]:
     leaf = leaves_of(optimizers(model)[0])[0]
     rules = {}
     if isinstance(leaf, Clipped):
-        rules = {"rules": ", ".join(map(str, leaf.rules))}
+        rules = {
+            "rules": ", ".join(map(str, leaf.rules)),
+            "skip_non_finite": leaf.skip_non_finite,
+        }
         leaf = leaf.inner_optimizer
     config = leaf.get_config()
     rate = config.get("learning_rate")
@@ -35,7 +37,10 @@ def settings(model: keras.Model) -> dict[str, bool | int | float | str]:
 
 def optimizers(model: keras.Model) -> list[keras.optimizers.Optimizer]:
     """Those a train step may apply: the compiled one, or those of a GAN."""
-    found = [getattr(model, "optimizer", None), *vars(model).values()]
+    found = [getattr(model, "optimizer", None)]
+    for value in vars(model).values():
+        value = list(value.values()) if isinstance(value, dict) else value
+        found.extend(value if isinstance(value, list | tuple) else [value])
     return list(
         {
             id(each): each
@@ -45,11 +50,11 @@ def optimizers(model: keras.Model) -> list[keras.optimizers.Optimizer]:
     )
 
 
-def step_number(optimizers: list) -> Any:
+def step_number(leaves: list) -> Any:
     """Optimizer steps so far, as a tensor of float32."""
     import tensorflow as tf
 
-    counts = [tf.convert_to_tensor(count(each)) for each in optimizers]
+    counts = [tf.convert_to_tensor(count(each)) for each in leaves]
     counts = [tf.cast(count, "float32") for count in counts]
     return functools.reduce(tf.maximum, counts)
 
@@ -64,7 +69,7 @@ def leaves_of(optimizer: Any) -> list:
     if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
         return leaves_of(optimizer.inner_optimizer)
     if isinstance(optimizer, keras.optimizers.MultiOptimizer):
-        return list(optimizer.optimizers)
+        return list(optimizer.optimizers) or [optimizer]  # not built
     return [optimizer]
 
 
@@ -73,13 +78,6 @@ def loss_scale(optimizer: Any) -> Any:
     if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
         return optimizer.dynamic_scale
     return optimizer.loss_scale_factor or 1.0
-
-
-def accumulated(optimizer: Any) -> list:
-    """The sums of the gradients of the micro-steps before."""
-    if not optimizer.gradient_accumulation_steps:
-        return []
-    return _accumulation.accumulators(optimizer.variables)
 
 
 def clips(optimizer: Any) -> bool:

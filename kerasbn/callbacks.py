@@ -83,7 +83,9 @@ class GradientMonitor(keras.callbacks.Callback):
             `fit` is silent (`verbose=0`).
         first_non_finite: `NonFinite(step, variable, origin)` where a gradient
             first held NaN or Inf, else `None`.
-        skipped_steps: Steps that a `LossScaleOptimizer` skipped.
+        skipped_steps: Steps that a `LossScaleOptimizer` or a
+            `kerasbn.optimizers.Clipped` skipped, because a gradient held NaN or
+            Inf.
         skipped_batches: Batches that kerasbn's layers left out of their
             statistics, by path of the layer, where there are any: NaN or Inf in
             the batch, a single row, or everything masked.
@@ -215,7 +217,7 @@ class GradientMonitor(keras.callbacks.Callback):
 
     @property
     def skipped_steps(self) -> int:
-        """Steps that a `LossScaleOptimizer` skipped."""
+        """Steps that were skipped, because a gradient was not finite."""
         self._flush()
         return self._skipped_steps
 
@@ -300,6 +302,7 @@ class GradientMonitor(keras.callbacks.Callback):
                 step = recording.readings[-1].step
                 self._run.note(step, "data", self._inspection.data)
                 self._run.draw(recording)
+        if recording is not None:
             self._judge()
 
     def on_train_end(self, logs=None):
@@ -328,9 +331,11 @@ class GradientMonitor(keras.callbacks.Callback):
     def receive(self, window: Any) -> None:
         """Take the steps since the last call, from the recorder."""
         self._skipped_steps += window.skipped
-        if not len(window.steps):
+        skipped = window.first_skipped
+        if not len(window.steps) and skipped is None:
             return
-        first, recorder = window.steps[0], self._recorder
+        first = window.steps[0] if len(window.steps) else skipped[0]
+        recorder = self._recorder
         self._inspection.see_batch(recorder.kept_batch())
         if not self._inspection.data:
             self._inspect()

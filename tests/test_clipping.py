@@ -436,6 +436,23 @@ def test_weight_decay_can_be_excluded_through_the_wrapper():
     assert (kernel.numpy()[0], bias.numpy()[0]) == (pytest.approx(0.95), 1.0)
 
 
+def test_weight_decay_is_that_of_the_inner_optimizer():
+    optimizer = Clipped(keras.optimizers.SGD(1.0, weight_decay=0.1), [])
+    assert optimizer.weight_decay == 0.1
+    optimizer.weight_decay = 0.5
+    weight = keras.Variable([1.0])
+    optimizer.apply([np.zeros(1, "float32")], [weight])
+    assert weight.numpy().tolist() == [0.5]
+
+
+@pytest.mark.parametrize("rule", [clipping.ByNorm, clipping.ByGlobalNorm])
+def test_norm_of_a_float16_gradient_does_not_overflow(rule):
+    weight = keras.Variable(np.zeros(2), dtype="float16")
+    optimizer = Clipped(keras.optimizers.SGD(1.0), [rule(1.0)])
+    optimizer.apply([keras.ops.array([300.0, 0.0], "float16")], [weight])
+    assert weight.numpy().tolist() == [-1.0, 0.0]
+
+
 def test_optimizer_keeps_copies_of_its_rules():
     rule = clipping.AutoClip()
     optimizers = [Clipped("sgd", [rule]) for _ in range(2)]
@@ -573,6 +590,15 @@ def test_changes_reach_through_the_wrapper():
 
 
 _untyped: Any = Clipped
+_untyped_rule: Any = clipping.ByNorm
+_untyped_zclip: Any = clipping.ZClip
+
+
+class _Scaled(clipping.Rule):
+    """A rule of a user who forgot `get_config`."""
+
+    def __init__(self, factor):
+        self.factor = factor
 
 
 def _built():
@@ -586,6 +612,9 @@ def _built():
     [
         (lambda: clipping.ByValue(0), "`clipvalue` must be a positive number"),
         (lambda: clipping.ByNorm(-1.0), "Received: clipnorm=-1.0."),
+        (lambda: _untyped_rule("1"), "Received: clipnorm='1'."),
+        (lambda: _untyped_rule(None), "Received: clipnorm=None."),
+        (lambda: clipping.ByNorm(True), "Received: clipnorm=True."),
         (lambda: clipping.ByGlobalNorm(float("nan")), "global_clipnorm=nan"),
         (lambda: clipping.Adaptive(clipping=0), "`clipping` must be a posi"),
         (lambda: clipping.Adaptive(epsilon=0), "`epsilon` must be a positive"),
@@ -595,6 +624,9 @@ def _built():
         (lambda: clipping.ZClip(0), "`z_threshold` must be a positive"),
         (lambda: clipping.ZClip(momentum=1.0), "at least 0 and below 1"),
         (lambda: clipping.ZClip(warmup_steps=1), "at least 2"),
+        (lambda: _untyped_zclip(warmup_steps=2.5), "warmup_steps=2.5"),
+        (lambda: _untyped(None), "optimizer or the name of one. Received: N"),
+        (lambda: Clipped("sgd", [_Scaled(0.1)]), "_Scaled, whose config has"),
         (
             lambda: Clipped(kerasbn.optimizers.adam()),
             "because `rules` do. Received: Adam with clipnorm=1.0. "

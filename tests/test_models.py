@@ -614,3 +614,17 @@ def test_gradients_of_both_networks_are_monitored():
 def test_bad_call_gets_a_clear_sentence(build, message):
     with pytest.raises(ValueError, match=message):
         build()
+
+
+def test_images_end_with_their_channels_whatever_keras_is_set_to():
+    keras.config.set_image_data_format("channels_first")
+    try:
+        model = kerasbn.models.cnn((8, 8, 3), [4, 8, 16], 2, residual=True)
+        generator, discriminator = kerasbn.models.dcgan(
+            (8, 8, 3), 4, filters=[4]
+        )
+    finally:
+        keras.config.set_image_data_format("channels_last")
+    assert model.get_layer("conv_2").output.shape == (None, 2, 2, 16)
+    assert generator.output_shape == (None, 8, 8, 3)
+    assert discriminator.get_layer("flatten").output.shape == (None, 64)

@@ -62,9 +62,9 @@ def test_none_switches_clipping_off(name):
 
 @pytest.mark.parametrize("name", _PRESETS)
 @pytest.mark.parametrize("clip", ["clipnorm", "clipvalue", "global_clipnorm"])
-@pytest.mark.parametrize("value", [0, -1.0, float("nan")])
+@pytest.mark.parametrize("value", [0, -1.0, float("nan"), "1", True])
 def test_clip_value_that_is_not_positive_is_refused(name, clip, value):
-    message = f"`{clip}` must be a positive number. Received: {clip}={value}"
+    message = f"`{clip}` must be a positive number. Received: {clip}={value!r}"
     with pytest.raises(ValueError, match=message):
         getattr(kerasbn.optimizers, name)(**{clip: value})
 

@@ -504,3 +504,161 @@ for name in alone:
         both[name], alone[name], rtol=1e-3, atol=1e-6, err_msg=name)
 """
     )
+
+
+def _skipping(kind):
+    sgd = keras.optimizers.SGD(0.01)
+    if kind == "Clipped":
+        return kerasbn.optimizers.Clipped(sgd, [])
+    return keras.optimizers.LossScaleOptimizer(sgd, initial_scale=2.0**10)
+
+
+@pytest.mark.parametrize("kind", ["Clipped", "LossScaleOptimizer"])
+def test_skipped_step_leaves_no_loss_behind(kind):
+    x, y = _x(), _y()
+    y[4:8] = np.nan  # the second of the batches
+    model, _ = _dense()
+    model.compile(_skipping(kind), "mean_squared_error")
+    monitor = kerasbn.callbacks.GradientMonitor(None, every=1)
+    model.fit(x, y, batch_size=4, shuffle=False, verbose=0, callbacks=[monitor])
+    steps = _ROWS // 4 - 1
+    assert monitor.history["step"].tolist() == list(range(1, steps + 1))
+    assert np.isfinite(monitor.history["loss"]).all()
+    assert monitor.skipped_steps == 1
+    assert "not_learning" not in {each.problem for each in monitor.findings}
+    if kind == "Clipped":  # nothing overflows there
+        assert monitor.first_non_finite is not None
+        assert monitor.first_non_finite.step == 2
+        (finding,) = (
+            each for each in monitor.findings if each.problem == "non_finite"
+        )
+        assert finding.severity == "serious"
+        assert "no weight was touched" in finding.evidence
+
+
+@pytest.mark.parametrize("kind", ["Clipped", "LossScaleOptimizer"])
+def test_run_that_skips_every_step_is_judged(kind):
+    model, x = _dense()
+    model.compile(_skipping(kind), "mean_squared_error")
+    monitor = kerasbn.callbacks.GradientMonitor(None)
+    x[:] = np.nan
+    model.fit(x, _y(), batch_size=4, verbose=0, callbacks=[monitor])
+    assert monitor.skipped_steps == _ROWS // 4
+    assert monitor.findings[0].problem == "non_finite"
+    assert len(monitor.history["step"]) == 0
+
+
+def test_run_without_a_whole_step_is_no_error():
+    model, x = _dense()
+    optimizer = keras.optimizers.SGD(gradient_accumulation_steps=100)
+    model.compile(optimizer, "mean_squared_error")
+    monitor = kerasbn.callbacks.GradientMonitor(None)
+    model.fit(x, _y(), batch_size=4, verbose=0, callbacks=[monitor])
+    assert str(monitor.findings) == "Nothing was recorded yet."
+
+
+def _accumulating(kind):
+    sgd = keras.optimizers.SGD(1e-9, gradient_accumulation_steps=2)
+    if kind == "MultiOptimizer":
+        by_path = keras.optimizers.OptimizerMap(sgd)
+        return keras.optimizers.MultiOptimizer(by_path)
+    return kerasbn.optimizers.Clipped(sgd, []) if kind == "Clipped" else sgd
+
+
+@pytest.mark.parametrize("kind", ["SGD", "Clipped", "MultiOptimizer"])
+def test_accumulated_gradients_are_found_in_any_order(kind):
+    class Backwards(keras.Sequential):
+        def train_step(self, data):
+            x, y = data
+            with tf.GradientTape() as tape:
+                loss = self.compute_loss(x, y, self(x, training=True))
+            variables = self.trainable_variables
+            gradients = tape.gradient(loss, variables)
+            self.optimizer.build(variables)
+            self.optimizer.apply(gradients[::-1], variables[::-1])
+            return {"loss": loss}
+
+    x, y = _x(), _y()
+    model = Backwards([keras.Input((6,)), keras.layers.Dense(1)])
+    model.compile(_accumulating(kind), "mean_squared_error")
+    loss, gradients = _expected(model, x, y)
+    monitor = kerasbn.callbacks.GradientMonitor(None, every=1)
+    model.fit(
+        x,
+        y,
+        batch_size=_ROWS // 2,
+        shuffle=False,
+        verbose=0,
+        callbacks=[monitor],
+    )
+    assert monitor.history["step"].tolist() == [1]
+    np.testing.assert_allclose(monitor.history["loss"], [loss], rtol=1e-5)
+    for path, gradient in gradients.items():
+        norm = monitor.history["gradient_norm"][path]
+        np.testing.assert_allclose(norm, [np.linalg.norm(gradient)], rtol=2e-5)
+
+
+def test_multi_optimizer_that_is_a_function_is_read():
+    sgd = keras.optimizers.SGD()
+    model, x = _dense()
+    multi = keras.optimizers.MultiOptimizer(lambda variable: sgd)
+    model.compile(multi, "mean_squared_error")
+    monitor = kerasbn.callbacks.GradientMonitor(None, every=1)
+    model.fit(x, _y(), batch_size=_ROWS, verbose=0, callbacks=[monitor])
+    assert monitor.history["step"].tolist() == [1]
+
+
+@pytest.mark.parametrize("kind", ["Clipped", "LossScaleOptimizer"])
+def test_variable_outside_of_the_model_is_left_out(kind):
+    outside = [keras.Variable(1.0)]
+
+    class Scaled(keras.Sequential):
+        def train_step(self, data):
+            x, y = data
+            with tf.GradientTape() as tape:
+                predictions = self(x, training=True) * outside[0]
+                loss = self.compute_loss(x, y, predictions)
+                loss = self.optimizer.scale_loss(loss)
+            variables = [*outside, *self.trainable_variables]
+            gradients = tape.gradient(loss, variables)
+            self.optimizer.apply(gradients, variables)
+            return {"loss": loss}
+
+    x, y = _x(), _y()
+    model = Scaled([keras.Input((6,)), keras.layers.Dense(1)])
+    model.compile(_skipping(kind), "mean_squared_error")
+    _, gradients = _expected(model, x, y)
+    monitor = kerasbn.callbacks.GradientMonitor(None, every=1)
+    model.fit(x, y, batch_size=_ROWS, verbose=0, callbacks=[monitor])
+    total = np.sqrt(sum(np.sum(g**2) for g in gradients.values()))
+    for name in ("global_norm", "clipped/global_norm"):
+        np.testing.assert_allclose(monitor.history[name], [total], rtol=2e-5)
+
+
+@pytest.mark.parametrize("container", [list, dict])
+def test_optimizers_in_a_container_are_read(container):
+    class Two(keras.Sequential):
+        def train_step(self, data):
+            x, y = data
+            with tf.GradientTape() as tape:
+                loss = self.compute_loss(x, y, self(x, training=True))
+            variables = self.trainable_variables
+            gradients = tape.gradient(loss, variables)
+            for number in range(2):
+                one = slice(number, number + 1)
+                self.parts[number].apply(gradients[one], variables[one])
+            return {"loss": loss}
+
+    x, y = _x(), _y()
+    model = Two([keras.Input((6,)), keras.layers.Dense(1)])
+    model.compile(loss="mean_squared_error")
+    model.parts = container(enumerate(keras.optimizers.SGD() for _ in range(2)))
+    if container is list:
+        model.parts = [each for _, each in model.parts]
+    _, gradients = _expected(model, x, y)
+    monitor = kerasbn.callbacks.GradientMonitor(None, every=1)
+    model.fit(x, y, batch_size=_ROWS, verbose=0, callbacks=[monitor])
+    total = np.sqrt(sum(np.sum(g**2) for g in gradients.values()))
+    np.testing.assert_allclose(
+        monitor.history["global_norm"], [total], rtol=2e-5
+    )

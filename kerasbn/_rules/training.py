@@ -36,12 +36,15 @@ def non_finite(signs: Signs) -> Iterator[Finding]:
             "forward": "the loss of that step is not finite either",
             "backward": "the loss of that step is finite",
         }.get(origin, "the train step does not tell its loss")
+        skipped = signs.trace.settings.get("skip_non_finite", False)
+        done = " Clipped skipped the step: no weight was touched."
         yield finding(
             "non_finite",
             variable,
             step,
-            "fatal",
-            f"Its gradient is the first that holds NaN or Inf, and {told}.",
+            "serious" if skipped else "fatal",
+            f"Its gradient is the first that holds NaN or Inf, and {told}."
+            + done * bool(skipped),
             certain=True,
         )
 

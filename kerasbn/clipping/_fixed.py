@@ -65,10 +65,8 @@ class ByNorm(_rule.Rule):
     def clip(self, gradients, variables, norm, applied):
         """Return each gradient scaled to a norm of at most `clipnorm`."""
         return [
-            _rule.scaled([g], ops.sqrt(ops.sum(ops.square(g))), self.clipnorm)[
-                0
-            ]
-            for g in gradients
+            _rule.scaled([each], _norm(each), self.clipnorm)[0]
+            for each in gradients
         ]
 
     def get_config(self) -> dict[str, Any]:
@@ -106,3 +104,8 @@ class ByGlobalNorm(_rule.Rule):
     def get_config(self) -> dict[str, Any]:
         """Return the arguments of `__init__`."""
         return {"global_clipnorm": self.global_clipnorm}
+
+
+def _norm(gradient):
+    # The square of 256 is no number in float16.
+    return ops.sqrt(ops.sum(ops.square(ops.cast(gradient, "float32"))))

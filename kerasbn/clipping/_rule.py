@@ -1,5 +1,7 @@
 """What a rule is."""
 
+import inspect
+import numbers
 from collections.abc import Callable
 from typing import Any
 
@@ -50,6 +52,28 @@ class Rule:
         arguments = ", ".join(f"{name}={value!r}" for name, value in config)
         return f"{type(self).__name__}({arguments})"
 
+    def copied(self) -> "Rule":
+        """Return a rule of the same arguments, that remembers nothing.
+
+        Raises:
+            ValueError: If `get_config` leaves an argument out.
+        """
+        config = self.get_config()
+        kinds = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD
+        arguments = inspect.signature(type(self)).parameters.values()
+        lost = [
+            each.name
+            for each in arguments
+            if each.name not in config and each.kind not in kinds
+        ]
+        if lost:
+            raise ValueError(
+                "`get_config` of a rule must return all arguments of its "
+                f"`__init__`. Received: {type(self).__name__}, whose config "
+                f"has no {', '.join(lost)}."
+            )
+        return self.from_config(config)
+
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "Rule":
         """Make a rule from what `get_config` returned."""
@@ -59,10 +83,16 @@ class Rule:
 def check_positive(**arguments: float) -> None:
     """Refuse anything but positive numbers."""
     for name, value in arguments.items():
-        if not value > 0:
+        if not is_number(value) or not value > 0:
             raise ValueError(
-                f"`{name}` must be a positive number. Received: {name}={value}."
+                f"`{name}` must be a positive number. "
+                f"Received: {name}={value!r}."
             )
+
+
+def is_number(value: object) -> bool:
+    """Whether it is a number; `True` is a slip."""
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
 def remember(variable: Any, value: Any, applied: Any) -> None:

@@ -39,12 +39,12 @@ class AutoClip(_rule.Rule):
     """
 
     def __init__(self, percentile: float = 10, window: int = 1000):
-        if not 0 <= percentile <= 100:
+        if not _rule.is_number(percentile) or not 0 <= percentile <= 100:
             raise ValueError(
                 "`percentile` must be within 0 and 100. "
-                f"Received: percentile={percentile}."
+                f"Received: percentile={percentile!r}."
             )
-        if not isinstance(window, int) or window < 1:
+        if type(window) is not int or window < 1:
             raise ValueError(
                 f"`window` must be a positive integer. Received: {window=}."
             )
@@ -124,15 +124,15 @@ class ZClip(_rule.Rule):
         warmup_steps: int = 25,
     ):
         _rule.check_positive(z_threshold=z_threshold)
-        if not 0 <= momentum < 1:
+        if not _rule.is_number(momentum) or not 0 <= momentum < 1:
             raise ValueError(
                 "`momentum` must be at least 0 and below 1. "
-                f"Received: momentum={momentum}."
+                f"Received: momentum={momentum!r}."
             )
-        if warmup_steps < 2:
+        if not isinstance(warmup_steps, int) or warmup_steps < 2:
             raise ValueError(
-                "`warmup_steps` must be at least 2, for a deviation. "
-                f"Received: warmup_steps={warmup_steps}."
+                "`warmup_steps` must be an integer of at least 2, for a "
+                f"deviation. Received: warmup_steps={warmup_steps!r}."
             )
         self.z_threshold = z_threshold
         self.momentum = momentum

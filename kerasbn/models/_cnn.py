@@ -124,7 +124,9 @@ def cnn(
         if ends_block:
             shortcut = _shortcut(start, count, halvings, label, hidden)
             x = keras.layers.Add(name=f"{label}_add")([shortcut, x])
-    x = keras.layers.GlobalAveragePooling2D(name="pooling")(x)
+    x = keras.layers.GlobalAveragePooling2D(
+        data_format="channels_last", name="pooling"
+    )(x)
     if dropout:
         x = keras.layers.Dropout(dropout, name="dropout")(x)
     outputs = _options.output_layer(output_units, output_activation)(x)
@@ -141,6 +143,7 @@ def _convolution(filters, kernel_size, strides, label, hidden, ends_block):
         kernel_size,
         strides=strides,
         padding="same",
+        data_format="channels_last",
         **hidden.arguments(ends_block),
         name=label,
     )
@@ -153,11 +156,15 @@ def _shortcut(x, filters, halvings, label, hidden):
     if halvings:
         # Stride 2 of the 1 x 1 kernel would drop three quarters of the pixels.
         x = keras.layers.AveragePooling2D(
-            2**halvings, padding="same", name=f"{label}_shortcut_pooling"
+            2**halvings,
+            padding="same",
+            data_format="channels_last",
+            name=f"{label}_shortcut_pooling",
         )(x)
     x = keras.layers.Conv2D(
         filters,
         1,
+        data_format="channels_last",
         use_bias=hidden.normalization != "batch",
         kernel_initializer=_options.initializer("linear"),
         name=f"{label}_shortcut",
@@ -181,7 +188,7 @@ def _check_image(input_shape, filters):
     halvings = sum(_grows(filters, index) for index in range(len(filters)))
     # A side of 5 becomes 3, 2, 1: as often as 5 - 1 has binary digits.
     possible = min(
-        ((side - 1).bit_length() for side in sides if side is not None),
+        (int(side - 1).bit_length() for side in sides if side is not None),
         default=halvings,
     )
     if halvings > possible:

@@ -8,7 +8,12 @@ import keras
 from kerasbn.models import _options
 
 # A layer with these halves an image; transposed, it doubles one.
-_HALF = {"kernel_size": 4, "strides": 2, "padding": "same"}
+_HALF = {
+    "kernel_size": 4,
+    "strides": 2,
+    "padding": "same",
+    "data_format": "channels_last",
+}
 
 
 def dcgan(
@@ -139,7 +144,7 @@ def dcgan(
             *followers(label, 0.2, index > 0),
         ]
     discriminator += [
-        keras.layers.Flatten(name="flatten"),
+        keras.layers.Flatten("channels_last", name="flatten"),
         kernel("output", keras.layers.Dense, 1, False, dtype="float32"),
     ]
     return (

@@ -119,8 +119,8 @@ def check_integers(argument, values):
     held = values if isinstance(values, Sequence) else []
     if not held or not all(_is_positive_integer(each) for each in held):
         raise ValueError(
-            f"`{argument}` must hold at least one positive integer. "
-            f"Received: {argument}={values}."
+            f"`{argument}` must hold at least one positive integer, of "
+            f"Python's `int`. Received: {argument}={values}."
         )
 
 
@@ -129,12 +129,12 @@ def check_integer(argument, value):
     if not _is_positive_integer(value):
         raise ValueError(
             f"`{argument}` must be a positive integer. "
-            f"Received: {argument}={value}."
+            f"Received: {argument}={value!r}."
         )
 
 
 def _is_positive_integer(value):
-    return isinstance(value, int) and value > 0
+    return isinstance(value, int) and value is not True and value > 0
 
 
 def check_choice(argument, value, choices):
