@@ -6,7 +6,8 @@ rescales the gradient of a variable when its L2 norm exceeds 1. Ordinary
 gradients of a normalized network pass unchanged; a spike cannot throw the
 weights away. `clipvalue=...` or `global_clipnorm=...` replaces it and
 `clipnorm=None` switches clipping off. `Clipped` wraps any of them, for rules
-that compose and adapt (`kerasbn.clipping`).
+that compose and adapt (`kerasbn.clipping`), and for variables of float16, whose
+gradients Keras's `clipnorm` makes 0 from a norm of 256 on.
 
 Where a docstring gives scores, they are those of built networks: the best
 validation accuracies within 200 steps of batches of 32, or for diabetes R2,

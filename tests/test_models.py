@@ -546,6 +546,24 @@ def test_gradients_of_both_networks_are_monitored():
             lambda: kerasbn.models.cnn((28, 28), [16], 2),
             r"height, the width and the channels .*=\(28, 28\)\. Use",
         ),
+        *(
+            (
+                lambda shape=shape: kerasbn.models.mlp(shape, [8], 2),
+                "`input_shape` must hold the size of each axis of a sample",
+            )
+            for shape in [(), (None,), (None, 4), (0,), (4.0,), 4]
+        ),
+        *(
+            (
+                lambda shape=shape: kerasbn.models.cnn(shape, [4, 8], 2),
+                "`input_shape` must be the height, the width and the channels",
+            )
+            for shape in [28, (0, 0, 3), (8.0, 8, 1)]
+        ),
+        (
+            lambda: kerasbn.models.rnn((8, 1), [8], 2, mask_value=float("nan")),
+            "`mask_value` must be a number that data can equal. Received",
+        ),
         (
             lambda: kerasbn.models.cnn((8, 8, None), [16], 2),
             "`input_shape` must be the height, the width and the channels",
@@ -628,3 +646,10 @@ def test_images_end_with_their_channels_whatever_keras_is_set_to():
     assert model.get_layer("conv_2").output.shape == (None, 2, 2, 16)
     assert generator.output_shape == (None, 8, 8, 3)
     assert discriminator.get_layer("flatten").output.shape == (None, 64)
+
+
+def test_shapes_may_come_from_numpy():
+    side, features = np.array([8, 3])
+    assert kerasbn.models.cnn((side, 8, 1), [4, 8], 2).output_shape == (None, 2)
+    assert kerasbn.models.rnn((None, features), [4], 2).output_shape[1] == 2
+    assert kerasbn.models.mlp((features,), [4], 2).output_shape == (None, 2)

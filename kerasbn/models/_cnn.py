@@ -177,14 +177,14 @@ def _shortcut(x, filters, halvings, label, hidden):
 
 
 def _check_image(input_shape, filters):
-    sides = input_shape[:-1]
-    if len(sides) != 2 or not input_shape[-1]:
+    if not _options.is_shape(input_shape, 3, open=True):
         raise ValueError(
             "`input_shape` must be the height, the width and the channels of "
-            f"an image. Received: input_shape={input_shape}. Use (28, 28, 1) "
+            f"an image. Received: input_shape={input_shape!r}. Use (28, 28, 1) "
             "for gray images of 28 x 28, and give the data a last axis: "
             "x[..., None]."
         )
+    sides = input_shape[:-1]
     halvings = sum(_grows(filters, index) for index in range(len(filters)))
     # A side of 5 becomes 3, 2, 1: as often as 5 - 1 has binary digits.
     possible = min(

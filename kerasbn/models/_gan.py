@@ -19,11 +19,12 @@ class GAN(keras.Model):
         generator_loss = -log p(judged), p = sigmoid
 
     Neither gradient reaches the weights of the other network, so that one
-    optimizer serves both, compiled as in any model: adaptive ones keep a state
-    per weight. The paper's is Adam with a learning rate of 2e-4 and `beta_1`
-    0.5, where the usual 1e-3 and 0.9 oscillate. Do not pass
-    `global_clipnorm`, which would scale the one by the norm of the other; the
-    default of `kerasbn.optimizers` clips each variable by itself.
+    optimizer serves both: adaptive ones keep a state per weight. `compile`
+    takes nothing else, because the losses are the model's own. The paper's
+    optimizer is Adam with a learning rate of 2e-4 and `beta_1` 0.5, where the
+    usual 1e-3 and 0.9 oscillate. Do not pass `global_clipnorm`, which would
+    scale the one by the norm of the other; the default of `kerasbn.optimizers`
+    clips each variable by itself.
 
     Called on images, the model returns the discriminator's logits. The progress
     line shows both losses: at the start both are log 2 = 0.69, and a

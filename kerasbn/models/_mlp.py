@@ -9,7 +9,7 @@ from kerasbn.models import _options
 
 
 def mlp(
-    input_shape: tuple[int | None, ...],
+    input_shape: tuple[int, ...],
     hidden_units: Sequence[int],
     output_units: int,
     *,
@@ -68,8 +68,9 @@ def mlp(
         float32.
 
     Raises:
-        ValueError: If `hidden_units` is empty or not positive, or
-            `normalization`, `placement` or `activation` is not known.
+        ValueError: If `input_shape` is no shape, `hidden_units` is empty or not
+            positive, or `normalization`, `placement` or `activation` is not
+            known.
 
     Example:
     >>> import kerasbn
@@ -84,6 +85,12 @@ def mlp(
         [He et al., 2015](https://arxiv.org/abs/1502.01852);
         [Clevert et al., 2016](https://arxiv.org/abs/1511.07289).
     """
+    if not _options.is_shape(input_shape):
+        raise ValueError(
+            "`input_shape` must hold the size of each axis of a sample. "
+            f"Received: input_shape={input_shape!r}. Use (4,) for rows of 4 "
+            "features, and `kerasbn.models.rnn` for sequences of any length."
+        )
     _options.check_integers("hidden_units", hidden_units)
     if output_activation is not None:
         _options.check_activation_name("output_activation", output_activation)

@@ -1,5 +1,6 @@
 """What the options of the builders mean, and which values they refuse."""
 
+import numbers
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -135,6 +136,22 @@ def check_integer(argument, value):
 
 def _is_positive_integer(value):
     return isinstance(value, int) and value is not True and value > 0
+
+
+def is_shape(value: object, rank: int | None = None, open: bool = False):
+    """Whether it is the shape of one sample, of `rank` axes.
+
+    `None` is any number but 0. Where it is `open`, all but the last axis may be
+    `None`.
+    """
+    if not isinstance(value, Sequence) or not value:
+        return False
+    *others, last = value
+    sizes = [each for each in others if not (open and each is None)]
+    return rank in (None, len(value)) and all(
+        isinstance(each, numbers.Integral) and int(each) > 0
+        for each in (*sizes, last)
+    )
 
 
 def check_choice(argument, value, choices):

@@ -90,8 +90,8 @@ def rnn(
 
     Raises:
         ValueError: If `input_shape` is not that of a sequence, `units` is empty
-            or not positive, or `cell`, `normalization` or `activation` is not
-            known.
+            or not positive, `mask_value` is NaN, or `cell`, `normalization` or
+            `activation` is not known.
 
     Example:
     >>> import kerasbn
@@ -118,11 +118,18 @@ def rnn(
     _options.check_activation_name("activation", activation)
     if output_activation is not None:
         _options.check_activation_name("output_activation", output_activation)
-    if len(input_shape) != 2 or not input_shape[-1]:
+    if not _options.is_shape(input_shape, 2, open=True):
         raise ValueError(
             "`input_shape` must be the steps and the features of a sequence. "
-            f"Received: input_shape={input_shape}. Use (None, 1) for sequences "
-            "of one feature, and give the data a last axis: x[..., None]."
+            f"Received: input_shape={input_shape!r}. Use (None, 1) for "
+            "sequences of one feature, and give the data a last axis: "
+            "x[..., None]."
+        )
+    if mask_value != mask_value:
+        raise ValueError(
+            "`mask_value` must be a number that data can equal. Received: "
+            f"mask_value={mask_value}. Replace NaN by a value that the data "
+            "does not hold."
         )
 
     inputs = keras.Input(input_shape)
