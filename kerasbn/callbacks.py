@@ -339,7 +339,8 @@ class GradientMonitor(keras.callbacks.Callback):
         self._inspection.see_batch(recorder.kept_batch())
         if not self._inspection.data:
             self._inspect()
-        before = self._recording if first > 1 else None
+        goes_on = self._started or first > 1
+        before = self._recording if goes_on else None
         if before is not None and before.paths == recorder.paths:
             recording = before
         else:

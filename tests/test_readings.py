@@ -548,6 +548,20 @@ def test_run_that_skips_every_step_is_judged(kind):
     assert len(monitor.history["step"]) == 0
 
 
+def test_steps_that_were_skipped_before_the_first_are_not_forgotten():
+    model, _ = _dense()
+    model.compile(_skipping("Clipped"), "mean_squared_error")
+    x = np.random.default_rng(0).normal(size=(60, 6)).astype("float32")
+    y = x[:, :1].copy()
+    x[:20] = np.nan  # ten steps, which the host reads by themselves
+    monitor = kerasbn.callbacks.GradientMonitor(None, every=1)
+    model.fit(x, y, batch_size=2, shuffle=False, verbose=0, callbacks=[monitor])
+    assert monitor.history["step"].tolist() == list(range(1, 21))
+    assert monitor.skipped_steps == 10
+    assert monitor.first_non_finite is not None
+    assert monitor.first_non_finite.step == 1
+
+
 def test_run_without_a_whole_step_is_no_error():
     model, x = _dense()
     optimizer = keras.optimizers.SGD(gradient_accumulation_steps=100)
