@@ -36,9 +36,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = _parser().parse_args(arguments)
     try:
-        return options.command(options)
+        status = options.command(options)
+        sys.stdout.flush()
+        return status
     except _Unusable as error:
         print(f"kerasbn: error: {error}", file=sys.stderr)
+        return _ERROR
+    except BrokenPipeError:  # as by `| head`, which has read enough
+        # Python writes what is left when it ends, and would complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _ERROR
 
 

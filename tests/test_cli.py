@@ -571,3 +571,19 @@ for name in ("BatchNormalization", "GAN", "Clipped", "ZClip"):
         [sys.executable, "-c", code], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_reader_that_has_seen_enough_gets_no_traceback():
+    code = (
+        "import sys; from kerasbn import cli; sys.exit(cli.main(['recipes']))"
+    )
+    reading, writing = os.pipe()
+    os.close(reading)  # long before the first line
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (2, "")
