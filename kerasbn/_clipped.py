@@ -34,7 +34,7 @@ class Clipped(keras.optimizers.Optimizer):
     mixed precision the wrapper stands inside of
     `keras.optimizers.LossScaleOptimizer`, where `compile` puts it.
 
-    With `ByGlobalNorm` a step takes 1.00 to 1.02 of one with the stock
+    With `ByGlobalNorm` a step takes 1.00 to 1.03 of one with the stock
     `global_clipnorm`, skipping included (`benchmarks/clipping_cost.py`).
 
     Args:
