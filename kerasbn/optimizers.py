@@ -26,7 +26,7 @@ import keras
 
 from kerasbn._clipped import CLIP_ARGUMENTS
 from kerasbn._clipped import Clipped as Clipped
-from kerasbn.clipping._rule import is_number
+from kerasbn.clipping._rule import is_positive
 
 # An object of its own: `clipnorm is _DEFAULT_CLIPNORM` tells the default from a
 # 1.0 that the user passed beside another clip argument, which Keras refuses.
@@ -303,7 +303,7 @@ def _with_clipping(clipnorm, kwargs):
     arguments = {"clipnorm": clipnorm, **kwargs}
     for name in CLIP_ARGUMENTS:
         value = arguments.get(name)
-        if value is not None and not (is_number(value) and value > 0):
+        if value is not None and not is_positive(value):
             raise ValueError(
                 f"`{name}` must be a positive number. Received: {name}="
                 f"{value!r}. Pass {name}=None for no clipping."

@@ -571,6 +571,18 @@ def test_run_without_a_whole_step_is_no_error():
     assert str(monitor.findings) == "Nothing was recorded yet."
 
 
+class _OwnStep(keras.Sequential):
+    """A user's train step, whose end is in the hands of a test."""
+
+    def train_step(self, data):
+        x, y = data
+        with tf.GradientTape() as tape:
+            loss = self.compute_loss(x, y, self(x, training=True))
+        variables = self.trainable_variables
+        self.apply(tape.gradient(loss, variables), variables)
+        return {"loss": loss}
+
+
 def _accumulating(kind):
     sgd = keras.optimizers.SGD(1e-9, gradient_accumulation_steps=2)
     if kind == "MultiOptimizer":
@@ -581,16 +593,10 @@ def _accumulating(kind):
 
 @pytest.mark.parametrize("kind", ["SGD", "Clipped", "MultiOptimizer"])
 def test_accumulated_gradients_are_found_in_any_order(kind):
-    class Backwards(keras.Sequential):
-        def train_step(self, data):
-            x, y = data
-            with tf.GradientTape() as tape:
-                loss = self.compute_loss(x, y, self(x, training=True))
-            variables = self.trainable_variables
-            gradients = tape.gradient(loss, variables)
+    class Backwards(_OwnStep):
+        def apply(self, gradients, variables):
             self.optimizer.build(variables)
             self.optimizer.apply(gradients[::-1], variables[::-1])
-            return {"loss": loss}
 
     x, y = _x(), _y()
     model = Backwards([keras.Input((6,)), keras.layers.Dense(1)])
@@ -651,17 +657,11 @@ def test_variable_outside_of_the_model_is_left_out(kind):
 
 @pytest.mark.parametrize("container", [list, dict])
 def test_optimizers_in_a_container_are_read(container):
-    class Two(keras.Sequential):
-        def train_step(self, data):
-            x, y = data
-            with tf.GradientTape() as tape:
-                loss = self.compute_loss(x, y, self(x, training=True))
-            variables = self.trainable_variables
-            gradients = tape.gradient(loss, variables)
+    class Two(_OwnStep):
+        def apply(self, gradients, variables):
             for number in range(2):
                 one = slice(number, number + 1)
                 self.parts[number].apply(gradients[one], variables[one])
-            return {"loss": loss}
 
     x, y = _x(), _y()
     model = Two([keras.Input((6,)), keras.layers.Dense(1)])

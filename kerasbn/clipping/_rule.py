@@ -3,7 +3,7 @@
 import inspect
 import numbers
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeGuard
 
 from keras import ops
 
@@ -83,14 +83,19 @@ class Rule:
 def check_positive(**arguments: float) -> None:
     """Refuse anything but positive numbers."""
     for name, value in arguments.items():
-        if not is_number(value) or not value > 0:
+        if not is_positive(value):
             raise ValueError(
                 f"`{name}` must be a positive number. "
                 f"Received: {name}={value!r}."
             )
 
 
-def is_number(value: object) -> bool:
+def is_positive(value: object) -> bool:
+    """Whether it is a positive number."""
+    return is_number(value) and value > 0
+
+
+def is_number(value: object) -> TypeGuard[float]:
     """Whether it is a number; `True` is a slip."""
     return isinstance(value, numbers.Real) and not isinstance(value, bool)
 

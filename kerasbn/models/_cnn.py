@@ -177,7 +177,7 @@ def _shortcut(x, filters, halvings, label, hidden):
 
 
 def _check_image(input_shape, filters):
-    if not _options.is_shape(input_shape, 3, open=True):
+    if not _options.is_shape(input_shape, 3, may_vary=True):
         raise ValueError(
             "`input_shape` must be the height, the width and the channels of "
             f"an image. Received: input_shape={input_shape!r}. Use (28, 28, 1) "

@@ -138,16 +138,16 @@ def _is_positive_integer(value):
     return isinstance(value, int) and value is not True and value > 0
 
 
-def is_shape(value: object, rank: int | None = None, open: bool = False):
+def is_shape(value: object, rank: int | None = None, may_vary: bool = False):
     """Whether it is the shape of one sample, of `rank` axes.
 
-    `None` is any number but 0. Where it is `open`, all but the last axis may be
+    `None` is any number but 0. Where axes `may_vary`, all but the last may be
     `None`.
     """
     if not isinstance(value, Sequence) or not value:
         return False
     *others, last = value
-    sizes = [each for each in others if not (open and each is None)]
+    sizes = [each for each in others if not (may_vary and each is None)]
     return rank in (None, len(value)) and all(
         isinstance(each, numbers.Integral) and int(each) > 0
         for each in (*sizes, last)

@@ -118,7 +118,7 @@ def rnn(
     _options.check_activation_name("activation", activation)
     if output_activation is not None:
         _options.check_activation_name("output_activation", output_activation)
-    if not _options.is_shape(input_shape, 2, open=True):
+    if not _options.is_shape(input_shape, 2, may_vary=True):
         raise ValueError(
             "`input_shape` must be the steps and the features of a sequence. "
             f"Received: input_shape={input_shape!r}. Use (None, 1) for "
