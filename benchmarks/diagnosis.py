@@ -39,8 +39,10 @@ import numpy as np
 from sklearn import datasets, model_selection, preprocessing
 
 import kerasbn
-from kerasbn import _changes, _first_look, _rules
-from kerasbn._changes import Change
+from kerasbn._monitor import first_look
+from kerasbn._rescue import changes
+from kerasbn._rescue.changes import Change
+from kerasbn.diagnosis import _judge
 
 SEED, STEPS = 0, 500
 RESCUED = 48  # cases: each takes a rescue and three trainings
@@ -531,7 +533,7 @@ def run(name, title, setting):
     x, y, x_val, y_val = split(name, setting)
     keras.utils.set_random_seed(SEED)
     model = build(name, setting, x, y)
-    before = _first_look.before_training(model, x, y, setting.batch_size)
+    before = first_look.before_training(model, x, y, setting.batch_size)
     monitor = kerasbn.callbacks.GradientMonitor(None)
     epochs = epochs_of(len(x), setting.batch_size)
     steps = -(-len(x) // setting.batch_size)
@@ -595,8 +597,8 @@ def mended(name, title, setting):
     choose = random.Random(zlib.crc32(f"{name} {title}".encode()))
     return {
         "rescue": rescued,
-        "random": trained(_changes.apply(model, [choose.choice(ALL)])),
-        "always": trained(_changes.apply(model, ALWAYS)),
+        "random": trained(changes.apply(model, [choose.choice(ALL)])),
+        "always": trained(changes.apply(model, ALWAYS)),
         "changes": [each.kind for each in found.changes],
         "steps": sum(trial.steps for trial in found.trials) / steps,
         "seconds": seconds / one_training,
@@ -672,7 +674,7 @@ class Case(NamedTuple):
 
 
 def serious(trace):
-    found, _ = _rules.judge(trace)
+    found, _ = _judge.judge(trace)
     return [each.problem for each in found if each.severity != "minor"]
 
 

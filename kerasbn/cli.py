@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from kerasbn._trace import Trace
+    from kerasbn._run.run import Trace
     from kerasbn.diagnosis import Diagnosis
 
 _HEALTHY, _FINDINGS, _ERROR = 0, 1, 2
@@ -129,7 +129,7 @@ def _add_log_dir(command):
 
 def _print_findings(options) -> int:
     """Print the findings, or why there are none."""
-    from kerasbn import _terminal
+    from kerasbn._report import terminal
 
     _, diagnosis = _judged(options.log_dir)
     if options.json:
@@ -137,12 +137,12 @@ def _print_findings(options) -> int:
 
         print(json.dumps([each._asdict() for each in diagnosis], indent=2))
     elif not diagnosis:
-        print(_terminal.wrapped(diagnosis.healthy))
+        print(terminal.wrapped(diagnosis.healthy))
     else:
         count = len(diagnosis)
         noun = "finding" if count == 1 else "findings, first to mend first"
         pages = [
-            _terminal.page(number, each)
+            terminal.page(number, each)
             for number, each in enumerate(diagnosis, 1)
         ]
         head = f"{count} {noun}, in {options.log_dir}"
@@ -152,15 +152,15 @@ def _print_findings(options) -> int:
 
 def _write_report(options) -> int:
     """Write the page."""
-    from kerasbn import _report
+    from kerasbn._report import page
 
     _check_output(options.output)
     trace, diagnosis = _judged(options.log_dir)
     name = os.path.basename(os.path.abspath(options.log_dir))
-    page = _report.html(trace, diagnosis, name)
+    text = page.html(trace, diagnosis, name)
     try:
         with open(options.output, "w", encoding="utf-8") as file:
-            file.write(page)
+            file.write(text)
     except OSError as error:
         raise _Unusable(
             "FILE must be one that can be written. Received: "
@@ -174,7 +174,8 @@ def _write_report(options) -> int:
 
 def _list_recipes(options) -> int:
     """Print a line for each recipe."""
-    from kerasbn import _recipes, _terminal
+    from kerasbn import _recipes
+    from kerasbn._report import terminal
 
     known = _recipes.recipes()
     width = max(map(len, known))
@@ -182,7 +183,7 @@ def _list_recipes(options) -> int:
         seconds = recipe.seconds and f"{recipe.seconds} s"
         description = recipe.header.get("Description", "")
         start = f"{name:<{width}}  {seconds:>5}  "
-        print(_terminal.wrapped(start + description, "", " " * len(start)))
+        print(terminal.wrapped(start + description, "", " " * len(start)))
     print("\nTake one to run and change: kerasbn copy NAME")
     return _HEALTHY
 
@@ -215,12 +216,12 @@ def _copy_recipe(options) -> int:
 
 def _judged(log_dir: str) -> "tuple[Trace, Diagnosis]":
     """Read a run and judge it."""
-    from kerasbn import _rules, _trace
-    from kerasbn.diagnosis import Diagnosis
+    from kerasbn._run import run
+    from kerasbn.diagnosis import Diagnosis, _judge
 
     try:
         _check_log_dir(log_dir)
-        trace = _trace.from_directory(log_dir)
+        trace = run.from_directory(log_dir)
     except (OSError, ValueError) as error:
         raise _Unusable(error) from error
     except Exception as error:  # cut off, damaged or of another version
@@ -229,7 +230,7 @@ def _judged(log_dir: str) -> "tuple[Trace, Diagnosis]":
             f"kerasbn understands. Received: {log_dir!r} ({error!r}). Train "
             "for some steps with GradientMonitor."
         ) from error
-    return trace, Diagnosis(*_rules.judge(trace))
+    return trace, Diagnosis(*_judge.judge(trace))
 
 
 def _check_log_dir(log_dir):
@@ -267,7 +268,7 @@ def _runs_below(directory):
 
 def _check_output(path):
     """See that a page can be written there, without loss of another file."""
-    from kerasbn import _report
+    from kerasbn._report import page
 
     parent = os.path.dirname(path)
     if parent and not os.path.isdir(parent):
@@ -284,10 +285,10 @@ def _check_output(path):
     if os.path.exists(path):
         try:
             with open(path, "rb") as file:
-                start = file.read(len(_report.START))
+                start = file.read(len(page.START))
         except OSError:
             start = b""
-        if start != _report.START.encode():
+        if start != page.START.encode():
             raise _Unusable(
                 "FILE must be a new file or an earlier report. Received: "
                 f"{path!r}, which is something else. Pass another with -o."

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import kerasbn
-from kerasbn import _activations
+from kerasbn._monitor import layer_probe
 
 layers = keras.layers
 
@@ -16,7 +16,7 @@ def _sequential(*members, shape=(1,)):
 
 def _read(model, x):
     """The only hidden layer's numbers, by measure."""
-    measures = _activations.ActivationProbe(model).read(np.array(x, "float32"))
+    measures = layer_probe.ActivationProbe(model).read(np.array(x, "float32"))
     return {
         name: next(iter(numbers.values()))
         for name, numbers in measures.items()
@@ -68,7 +68,7 @@ def _data(rows=16, columns=3):
 class _Reader(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         before = _state(self.model)
-        probe = _activations.ActivationProbe(self.model)
+        probe = layer_probe.ActivationProbe(self.model)
         self.readings = probe.read(_data())
         _assert_state(self.model, before)
 
@@ -214,7 +214,7 @@ def test_reading_in_fit_changes_no_state(arguments):
 
 def test_eager_and_compiled_passes_agree():
     model = _stateful()
-    probe = _activations.ActivationProbe(model)
+    probe = layer_probe.ActivationProbe(model)
     compiled = probe.read(_data())
     model.run_eagerly = True
     for measure, numbers in probe.read(_data()).items():
@@ -225,7 +225,7 @@ def test_eager_and_compiled_passes_agree():
 def test_a_subclassed_model_is_read_as_in_training():
     model = _Subclassed()
     model(np.ones((1, 1)))
-    probe = _activations.ActivationProbe(model)
+    probe = layer_probe.ActivationProbe(model)
     assert probe.names == ["first", "last", "unused"]
     readings = probe.read(np.array([[999.0], [1001.0]], "float32"))
     # Normalized with the batch: -1 and 1, not what (0, 1) gives.
@@ -239,14 +239,14 @@ def test_nested_models_are_read_inside_and_at_their_outputs():
     inner = _sequential(layers.ReLU(name="twin"), layers.ReLU(name="end"))
     outer = keras.Sequential([layers.ReLU(name="twin"), inner, layers.ReLU()])
     outer.build((None, 1))
-    assert _activations.ActivationProbe(outer).names == ["twin", "twin_", "end"]
+    assert layer_probe.ActivationProbe(outer).names == ["twin", "twin_", "end"]
 
 
 def test_the_output_layer_of_a_nested_last_model_is_no_hidden_layer():
     head = _sequential(layers.ReLU(name="hidden"), layers.ReLU(name="output"))
     x = keras.Input((1,))
     model = keras.Model(x, head(layers.ReLU(name="body")(x)))
-    assert _activations.ActivationProbe(model).names == ["body", "hidden"]
+    assert layer_probe.ActivationProbe(model).names == ["body", "hidden"]
 
 
 def test_linear_and_softmax_layers_are_not_hidden_layers():
@@ -257,7 +257,7 @@ def test_linear_and_softmax_layers_are_not_hidden_layers():
         layers.Dense(2, layers.LeakyReLU(), name="leaky"),
         layers.Dense(1),
     )
-    names = _activations.ActivationProbe(model).names
+    names = layer_probe.ActivationProbe(model).names
     assert names == [f"{model.name}/leaky"]
 
 
@@ -271,7 +271,7 @@ def test_calls_of_a_shared_layer_are_pooled(kind):
     if kind is list:
         inputs, x = list(inputs.values()), list(x.values())
     model = keras.Model(inputs, layers.Add()(y))
-    readings = _activations.ActivationProbe(model).read(x)
+    readings = layer_probe.ActivationProbe(model).read(x)
     # Each unit is dead in one call, alive in the other.
     assert readings["dead_units"] == {"shared": 0.0}
     # Both features: mean 1, deviation 1.
@@ -301,7 +301,7 @@ def test_recurrent_layers_are_read_as_a_whole():
         layers.Dense(1),
         shape=(None, 1),
     )
-    readings = _activations.ActivationProbe(model).read(np.ones((4, 3, 1)))
+    readings = layer_probe.ActivationProbe(model).read(np.ones((4, 3, 1)))
     assert [*readings["saturation"].values()] == pytest.approx(
         [math.nan, 0, 0], nan_ok=True
     )
@@ -322,7 +322,7 @@ def test_no_more_than_256_rows_are_read():
 
 def test_batches_of_any_length_are_read():
     model = _sequential(layers.ReLU(), layers.Dense(1))
-    probe = _activations.ActivationProbe(model)
+    probe = layer_probe.ActivationProbe(model)
     for rows in (4, 2, 7):
         means = probe.read(np.ones((rows, 1)))["activation_mean"]
         assert [*means.values()] == [1.0]
@@ -331,7 +331,7 @@ def test_batches_of_any_length_are_read():
 def test_the_weights_of_the_moment_are_read():
     hidden = layers.Dense(1, activation="relu")
     model = _sequential(hidden, layers.Dense(1))
-    probe = _activations.ActivationProbe(model)
+    probe = layer_probe.ActivationProbe(model)
     for weight in (2.0, 3.0):
         hidden.set_weights([np.array([[weight]]), np.zeros(1)])
         means = probe.read(np.ones((4, 1)))["activation_mean"]
@@ -349,7 +349,7 @@ def test_layers_are_as_before_when_the_pass_raises():
 
     broken.function = fails
     with pytest.raises(ZeroDivisionError):
-        _activations.ActivationProbe(model).read(np.ones((4, 1)))
+        layer_probe.ActivationProbe(model).read(np.ones((4, 1)))
     _assert_state(model, before)
     assert not any("call" in vars(layer) for layer in model.layers)
     assert not keras.src.backend.in_stateless_scope()
@@ -358,9 +358,9 @@ def test_layers_are_as_before_when_the_pass_raises():
 def test_a_model_that_is_not_built_is_refused():
     model = keras.Sequential([layers.Dense(1)])
     with pytest.raises(RuntimeError, match="`model` must be built"):
-        _activations.ActivationProbe(model).read(np.ones((4, 1)))
+        layer_probe.ActivationProbe(model).read(np.ones((4, 1)))
 
 
 def test_a_model_without_hidden_layers_gives_empty_readings():
-    reading = _activations.ActivationProbe(_sequential(layers.Dense(1)))
+    reading = layer_probe.ActivationProbe(_sequential(layers.Dense(1)))
     assert not any(reading.read(np.ones((4, 1))).values())

@@ -3,8 +3,7 @@ import numpy as np
 import pytest
 
 import kerasbn
-from kerasbn import _changes
-from kerasbn._changes import Change
+from kerasbn._rescue.changes import Change, apply, expressible
 
 layers = keras.layers
 stock = layers.BatchNormalization
@@ -160,7 +159,7 @@ def test_no_change_gives_an_equal_copy(build):
     model = _compiled(build(), keras.optimizers.SGD(0.1, 0.9, clipvalue=0.5))
     x, y = _data(model)
     model.fit(x, y, verbose=0)
-    copy = _changes.apply(model, [])
+    copy = apply(model, [])
     _assert_equal_weights(copy.get_weights(), model.get_weights())
     np.testing.assert_allclose(_outputs(copy, x), _outputs(model, x), atol=1e-6)
     assert copy.optimizer.get_config() == model.optimizer.get_config()
@@ -201,7 +200,7 @@ def test_a_changed_model_trains_and_saves_and_the_model_stays(
                 ),
             }
         )
-    changed = _changes.apply(model, [change])
+    changed = apply(model, [change])
     logs = changed.fit(x, y, verbose=0).history
     assert np.isfinite(logs["loss"]).all()
     assert "accuracy" in logs
@@ -224,7 +223,7 @@ def test_all_changes_at_once_train(build):
     model = _compiled(build())
     x, y = _data(model)
     changes = [*_CHANGES[:-1], Change("output", {"activation": "softmax"})]
-    changed = _changes.apply(model, changes)
+    changed = apply(model, changes)
     assert np.isfinite(changed.fit(x, y, verbose=0).history["loss"]).all()
 
 
@@ -232,8 +231,8 @@ def test_all_changes_at_once_train(build):
     ("build", "inputs"), [(_dense, 1), (_conv, 1), (_branches, 2), (_words, 0)]
 )
 def test_each_input_of_numbers_is_normalized_once(build, inputs):
-    once = _changes.apply(_compiled(build()), [Change("normalize_inputs")])
-    twice = _changes.apply(once, [Change("normalize_inputs")])
+    once = apply(_compiled(build()), [Change("normalize_inputs")])
+    twice = apply(once, [Change("normalize_inputs")])
     assert len(_of_kind(once, first)) == len(_of_kind(twice, first)) == inputs
 
 
@@ -241,7 +240,7 @@ def test_changes_train_and_save_in_a_graph(tmp_path):
     model = _dense()
     model.compile("adam", "sparse_categorical_crossentropy", jit_compile=True)
     x, y = _data(model)
-    changed = _changes.apply(model, [*_CHANGES[:-1]])
+    changed = apply(model, [*_CHANGES[:-1]])
     assert changed.jit_compile
     assert np.isfinite(changed.fit(x, y, verbose=0).history["loss"]).all()
     changed.save(tmp_path / "changed.keras")
@@ -250,16 +249,14 @@ def test_changes_train_and_save_in_a_graph(tmp_path):
 
 
 def test_images_are_normalized_by_channel():
-    changed = _changes.apply(_compiled(_conv()), [Change("normalize_inputs")])
+    changed = apply(_compiled(_conv()), [Change("normalize_inputs")])
     (layer,) = _of_kind(changed, first)
     assert layer.moving_mean.shape == (3,)
     assert changed.layers[0] is layer
 
 
 def test_masks_are_made_of_raw_inputs():
-    changed = _changes.apply(
-        _compiled(_recurrent()), [Change("normalize_inputs")]
-    )
+    changed = apply(_compiled(_recurrent()), [Change("normalize_inputs")])
     assert [type(each) for each in changed.layers[:2]] == [
         layers.Masking,
         first,
@@ -272,7 +269,7 @@ def test_masks_inside_a_nested_model_are_made_of_raw_inputs():
         [keras.Input((6, 4)), layers.Masking(), layers.LSTM(3)]
     )
     model = _compiled(keras.Model(inputs, layers.Dense(3)(encoder(inputs))))
-    changed = _changes.apply(model, [Change("normalize_inputs")])
+    changed = apply(model, [Change("normalize_inputs")])
     nested = changed.layers[1]
     assert [type(each) for each in nested.layers[1:3]] == [
         layers.Masking,
@@ -294,21 +291,21 @@ def test_masks_inside_a_nested_model_are_made_of_raw_inputs():
 def test_scaled_inputs_are_left_alone(scaling):
     inputs = keras.Input((4,))
     model = _compiled(keras.Model(inputs, layers.Dense(3)(scaling(inputs))))
-    changed = _changes.apply(model, [Change("normalize_inputs")])
+    changed = apply(model, [Change("normalize_inputs")])
     assert not _of_kind(changed, first)
 
 
 def test_integer_inputs_are_left_alone():
     inputs = keras.Input((4,), dtype="int32")
     model = _compiled(keras.Model(inputs, layers.Dense(3)(inputs)))
-    changed = _changes.apply(model, [Change("normalize_inputs")])
+    changed = apply(model, [Change("normalize_inputs")])
     assert not _of_kind(changed, first)
 
 
 def test_an_arithmetic_scaling_is_left_alone():
     inputs = keras.Input((4,))
     model = _compiled(keras.Model(inputs, layers.Dense(3)(inputs / 255)))
-    changed = _changes.apply(model, [Change("normalize_inputs")])
+    changed = apply(model, [Change("normalize_inputs")])
     assert not _of_kind(changed, first)
 
 
@@ -316,7 +313,7 @@ def test_an_arithmetic_scaling_is_left_alone():
 def test_hidden_normalization_keeps_kernels_and_outputs(build):
     model = _compiled(build())
     x, _ = _data(model)
-    changed = _changes.apply(model, [Change("normalize_hidden")])
+    changed = apply(model, [Change("normalize_hidden")])
 
     def kernels(model):
         kept = [w for w in model.trainable_weights if "kernel" in w.name]
@@ -349,14 +346,14 @@ def test_hidden_normalization_keeps_kernels_and_outputs(build):
 def test_each_hidden_layer_is_normalized_once(build, expected):
     model = _compiled(build())
     for _ in range(2):
-        model = _changes.apply(model, [Change("normalize_hidden")])
+        model = apply(model, [Change("normalize_hidden")])
         found = {kind: len(_of_kind(model, kind)) for kind in expected}
         assert found == expected
 
 
 def test_a_split_layer_is_linear_normalization_and_activation():
     model = _compiled(_dense())
-    changed = _changes.apply(model, [Change("normalize_hidden")])
+    changed = apply(model, [Change("normalize_hidden")])
     dense, normalization, activation = changed.layers[:3]
     assert not dense.use_bias
     assert dense.activation is keras.activations.linear
@@ -374,7 +371,7 @@ def test_an_activation_that_is_a_layer_keeps_its_weights():
     model = keras.Sequential(
         [keras.Input((4,)), layers.Dense(6, activation=slope), layers.Dense(3)]
     )
-    changed = _changes.apply(_compiled(model), [Change("normalize_hidden")])
+    changed = apply(_compiled(model), [Change("normalize_hidden")])
     (split,) = _of_kind(changed, layers.PReLU)
     np.testing.assert_allclose(split.alpha.numpy(), 0.7)
 
@@ -385,7 +382,7 @@ def test_channels_first_is_normalized_along_channels():
         inputs
     )
     model = _compiled(keras.Model(inputs, layers.Dense(3)(layers.Flatten()(x))))
-    changed = _changes.apply(
+    changed = apply(
         model, [Change("normalize_hidden"), Change("normalize_inputs")]
     )
     (hidden,) = _of_kind(changed, ours)
@@ -399,7 +396,7 @@ def test_the_gate_of_a_channel_is_left_alone():
     gate = layers.Dense(16, activation="sigmoid", name="gate")(inputs)
     x = layers.Multiply()([inputs, gate])
     model = _compiled(keras.Model(inputs, layers.Dense(3)(x)))
-    changed = _changes.apply(
+    changed = apply(
         model,
         [
             Change("activation", {"activation": "elu"}),
@@ -440,7 +437,7 @@ def test_kernels_are_drawn_to_fit_the_activation(activation, gain, separate):
             )
         ]
     model = keras.Sequential([keras.Input((100,)), *hidden, layers.Dense(3)])
-    changed = _changes.apply(_compiled(model), [Change("initializer")])
+    changed = apply(_compiled(model), [Change("initializer")])
     # 10,000 entries: the deviation is known to 1 %.
     assert changed.get_layer("hidden").kernel.numpy().std() == pytest.approx(
         np.sqrt(gain / 100), rel=0.1
@@ -449,7 +446,7 @@ def test_kernels_are_drawn_to_fit_the_activation(activation, gain, separate):
 
 def test_the_copy_says_how_its_kernels_were_drawn():
     model = _compiled(_dense())
-    changed = _changes.apply(model, [Change("initializer")])
+    changed = apply(model, [Change("initializer")])
     drawn = [
         type(each.kernel_initializer)
         for each in _of_kind(changed, layers.Dense)
@@ -468,7 +465,7 @@ def test_kernels_of_one_shape_are_drawn_apart_and_by_the_seed():
     _compiled(model)
 
     def kernels(seed):
-        changed = _changes.apply(model, [Change("initializer")], seed)
+        changed = apply(model, [Change("initializer")], seed)
         return [each.kernel.numpy() for each in changed.layers]
 
     one, again, other = kernels(1), kernels(1), kernels(2)
@@ -489,7 +486,7 @@ def test_recurrent_kernels_are_drawn_orthogonal_and_the_rest_kept():
             layers.Dense(3),
         ]
     )
-    changed = _changes.apply(_compiled(model), [Change("initializer")])
+    changed = apply(_compiled(model), [Change("initializer")])
     embedding, wrapper, normalization, _ = changed.layers
     cell = wrapper.backward_layer.cell
     kernel = cell.recurrent_kernel.numpy()  # its rows are orthonormal
@@ -510,9 +507,7 @@ def test_a_frozen_base_gets_its_inputs_as_it_did():
     model = keras.Sequential([keras.Input((5,)), base, layers.Dense(3)])
     _compiled(model)
     x, _ = _data(model)
-    changed = _changes.apply(
-        model, [Change("normalize_inputs"), Change("statistics")]
-    )
+    changed = apply(model, [Change("normalize_inputs"), Change("statistics")])
     assert not _of_kind(changed, first, ours)
     np.testing.assert_allclose(_outputs(changed, x), _outputs(model, x))
 
@@ -521,7 +516,7 @@ def test_frozen_layers_are_left_alone():
     model = _dense()
     model.layers[0].trainable = False
     _compiled(model)
-    changed = _changes.apply(
+    changed = apply(
         model,
         [
             Change("initializer"),
@@ -536,7 +531,7 @@ def test_frozen_layers_are_left_alone():
 
 
 def test_every_hidden_activation_is_replaced():
-    changed = _changes.apply(
+    changed = apply(
         _compiled(_branches()), [Change("activation", {"activation": "elu"})]
     )
     elu = keras.activations.elu
@@ -548,14 +543,14 @@ def test_every_hidden_activation_is_replaced():
 
 
 def test_a_replaced_layer_is_not_called_relu():
-    changed = _changes.apply(
+    changed = apply(
         _compiled(_dense()), [Change("activation", {"activation": "elu"})]
     )
     assert not [each for each in changed.layers if "re_lu" in each.name]
 
 
 def test_recurrent_activations_are_kept():
-    changed = _changes.apply(
+    changed = apply(
         _compiled(_recurrent()), [Change("activation", {"activation": "elu"})]
     )
     assert changed.layers[1].forward_layer.activation is keras.activations.tanh
@@ -565,7 +560,7 @@ def test_recurrent_activations_are_kept():
 def test_clipping_replaces_clipping_and_nothing_else():
     optimizer = keras.optimizers.AdamW(0.01, weight_decay=0.1, clipvalue=0.5)
     model = _compiled(_dense(), optimizer)
-    changed = _changes.apply(model, [Change("clipping", {"clipnorm": 2.0})])
+    changed = apply(model, [Change("clipping", {"clipnorm": 2.0})])
     assert changed.optimizer.get_config() == {
         **optimizer.get_config(),
         "clipvalue": None,
@@ -576,7 +571,7 @@ def test_clipping_replaces_clipping_and_nothing_else():
 
 def test_what_is_not_decayed_stays_so():
     model = _compiled(_dense(), kerasbn.optimizers.adamw(0.1, weight_decay=1.0))
-    changed = _changes.apply(model, [Change("clipping", {"clipnorm": None})])
+    changed = apply(model, [Change("clipping", {"clipnorm": None})])
     for weight in changed.trainable_variables:
         decays = changed.optimizer._use_weight_decay(weight)
         assert decays == (weight.name == "kernel")
@@ -587,7 +582,7 @@ def test_a_learning_rate_is_multiplied_or_set():
 
     def rate(**options):
         change = Change("learning_rate", options)
-        return float(_changes.apply(model, [change]).optimizer.learning_rate)
+        return float(apply(model, [change]).optimizer.learning_rate)
 
     assert rate(factor=0.1) == pytest.approx(0.05)
     assert rate(value=0.25) == 0.25
@@ -621,7 +616,7 @@ schedules = keras.optimizers.schedules
 def test_a_schedule_is_multiplied_at_every_step(schedule):
     model = _compiled(_dense(), keras.optimizers.SGD(schedule))
     change = Change("learning_rate", {"factor": 0.1})
-    changed = _changes.apply(model, [change]).optimizer._learning_rate
+    changed = apply(model, [change]).optimizer._learning_rate
     for step in (0, 15, 25, 200):
         # Powers in float32.
         assert float(changed(step)) == pytest.approx(
@@ -635,18 +630,16 @@ def _half():
 
 def test_a_learning_rate_that_is_a_function_is_kept_or_taken_as_it_is():
     model = _compiled(_dense(), keras.optimizers.SGD(_half))
-    assert float(_changes.apply(model, []).optimizer.learning_rate) == 0.5
+    assert float(apply(model, []).optimizer.learning_rate) == 0.5
     change = Change("learning_rate", {"factor": 0.5})
-    assert (
-        float(_changes.apply(model, [change]).optimizer.learning_rate) == 0.25
-    )
+    assert float(apply(model, [change]).optimizer.learning_rate) == 0.25
 
 
 def test_stock_statistics_are_replaced_with_equal_outputs():
     model = _compiled(_conv())
     x, y = _data(model)
     model.fit(x, y, verbose=0, epochs=2)
-    changed = _changes.apply(model, [Change("statistics")])
+    changed = apply(model, [Change("statistics")])
     (layer,) = _of_kind(changed, ours)
     assert not _of_kind(changed, stock)
     assert layer.momentum == 0.99
@@ -662,7 +655,7 @@ def test_the_output_gets_activation_units_and_loss(build):
     loss = keras.losses.MeanSquaredError()
     model = _compiled(build())
     x, _ = _data(model)
-    changed = _changes.apply(
+    changed = apply(
         model,
         [Change("output", {"activation": None, "units": 1, "loss": loss})],
     )
@@ -678,7 +671,7 @@ def test_the_output_gets_activation_units_and_loss(build):
 
 def test_the_loss_alone_keeps_all_weights():
     model = _compiled(_dense())
-    changed = _changes.apply(model, [Change("output", {"loss": "mse"})])
+    changed = apply(model, [Change("output", {"loss": "mse"})])
     assert changed.loss == "mse"
     _assert_equal_weights(changed.get_weights(), model.get_weights())
 
@@ -689,7 +682,7 @@ def test_two_outputs_are_not_changed():
     model = keras.Model(inputs, outputs)
     model.compile("sgd", "mse")
     with pytest.raises(ValueError, match="must have a single output"):
-        _changes.apply(model, [Change("output", {"units": 2})])
+        apply(model, [Change("output", {"units": 2})])
 
 
 def test_weights_that_are_not_finite_are_drawn_anew():
@@ -698,7 +691,7 @@ def test_weights_that_are_not_finite_are_drawn_anew():
     normalization.moving_variance.assign([np.nan] * 6)
     kernel = model.layers[0].kernel
     kernel.assign(kernel.numpy() + np.where(kernel.numpy() > 0, np.inf, 0))
-    changed = _changes.apply(model, [])
+    changed = apply(model, [])
     assert all(np.isfinite(each).all() for each in changed.get_weights())
     assert changed.layers[0].kernel.numpy().std() > 0
     (normalization,) = _of_kind(changed, stock)
@@ -714,7 +707,7 @@ def test_counts_go_with_the_statistics_that_are_not_finite():
     )
     model.layers[0].batches.assign([1000.0, 0.0])
     model.layers[0].moving_mean.assign([np.nan, 0.0])
-    changed = _changes.apply(model, [])
+    changed = apply(model, [])
     assert float(changed.layers[0].seen_batches) == 0.0
 
 
@@ -730,7 +723,7 @@ def test_compile_arguments_are_kept():
         jit_compile=False,
     )
     x, y = _data(model)
-    copy = _changes.apply(model, [])
+    copy = apply(model, [])
     one = model.evaluate(x, y, verbose=0, return_dict=True)
     other = copy.evaluate(x, y, verbose=0, return_dict=True)
     assert one == pytest.approx(other)
@@ -753,7 +746,7 @@ def test_run_eagerly_and_functions_of_the_user_are_kept():
         [keras.Input((4,)), layers.Dense(8, activation=swish), layers.Dense(1)]
     )
     model.compile("sgd", loss, metrics=[size], run_eagerly=True)
-    copy = _changes.apply(model, [Change("normalize_hidden")])
+    copy = apply(model, [Change("normalize_hidden")])
     assert copy.run_eagerly
     assert copy.loss is loss
     (activation,) = _of_kind(copy, layers.Activation)
@@ -776,7 +769,7 @@ def test_losses_by_name_of_output_are_kept():
     )
     x, y = np.ones((4, 4)), {"low": np.ones((4, 1)), "high": np.ones(4)}
     one = model.evaluate(x, y, verbose=0, return_dict=True)
-    copy = _changes.apply(model, [])
+    copy = apply(model, [])
     assert copy.evaluate(x, y, verbose=0, return_dict=True) == pytest.approx(
         one
     )
@@ -786,7 +779,7 @@ def test_mixed_precision_survives():
     keras.config.set_dtype_policy("mixed_float16")
     model = _compiled(_dense())
     keras.config.set_dtype_policy("float32")
-    changed = _changes.apply(
+    changed = apply(
         model,
         [
             Change("normalize_inputs"),
@@ -812,7 +805,7 @@ def test_a_vocabulary_is_kept():
     inputs = keras.Input((1,), dtype="string")
     x = layers.Embedding(lookup.vocabulary_size(), 2)(lookup(inputs))
     model = _compiled(keras.Model(inputs, layers.Dense(3)(x)))
-    changed = _changes.apply(model, [Change("normalize_hidden")])
+    changed = apply(model, [Change("normalize_hidden")])
     (copy,) = _of_kind(changed, layers.StringLookup)
     assert copy.get_vocabulary() == lookup.get_vocabulary()
 
@@ -823,7 +816,7 @@ def test_an_adapted_normalization_is_kept():
     model = _compiled(
         keras.Sequential([keras.Input((1,)), scaler, layers.Dense(3)])
     )
-    copy = _changes.apply(model, [])
+    copy = apply(model, [])
     assert copy.layers[0](np.array([[3.0]])).numpy().tolist() == [[1.0]]
 
 
@@ -833,7 +826,7 @@ def test_random_numbers_of_the_caller_go_on_undisturbed():
     expected = layers.Dense(4, kernel_initializer="he_normal")
     expected.build((None, 4))
     keras.utils.set_random_seed(5)
-    _changes.apply(model, [Change("initializer")])
+    apply(model, [Change("initializer")])
     found = layers.Dense(4, kernel_initializer="he_normal")
     found.build((None, 4))
     _assert_equal_weights(found.get_weights(), expected.get_weights())
@@ -892,14 +885,14 @@ def _no_config():
 )
 def test_models_that_cannot_be_copied_say_why(build, reason):
     model = build()
-    assert not _changes.expressible(model)
+    assert not expressible(model)
     with pytest.raises(ValueError, match=reason):
-        _changes.apply(model, [])
+        apply(model, [])
 
 
 @_each_model
 def test_ordinary_models_are_expressible(build):
-    assert _changes.expressible(_compiled(build()))
+    assert expressible(_compiled(build()))
 
 
 @pytest.mark.parametrize(
@@ -912,7 +905,7 @@ def test_ordinary_models_are_expressible(build):
 )
 def test_unknown_changes_are_refused(change, message):
     with pytest.raises(ValueError, match=message):
-        _changes.apply(_compiled(_dense()), [change])
+        apply(_compiled(_dense()), [change])
 
 
 @_each_change

@@ -554,9 +554,9 @@ def test_settings_name_the_inner_optimizer_and_the_rules(tmp_path):
     model = _model(Clipped("adam", [clipping.ByValue(0.5)]))
     monitor = kerasbn.callbacks.GradientMonitor(str(tmp_path), every=1)
     _fit(model, *_data(), callbacks=[monitor])
-    from kerasbn import _trace
+    from kerasbn._run import run
 
-    settings = _trace.from_directory(str(tmp_path)).settings
+    settings = run.from_directory(str(tmp_path)).settings
     assert settings["optimizer"] == "Adam"
     assert settings["rules"] == "ByValue(clipvalue=0.5)"
 
@@ -573,18 +573,18 @@ def test_rule_that_leaves_nothing_is_found_and_named():
 
 
 def test_changes_reach_through_the_wrapper():
-    from kerasbn import _changes
+    from kerasbn._rescue import changes
 
     inner = keras.optimizers.SGD(0.1, gradient_accumulation_steps=2)
     model = _model(Clipped(inner, [clipping.ZClip()]))
-    result = _changes.apply(
-        model, [_changes.Change("learning_rate", {"factor": 0.5})]
+    result = changes.apply(
+        model, [changes.Change("learning_rate", {"factor": 0.5})]
     )
     assert float(result.optimizer.learning_rate) == pytest.approx(0.05)
     assert result.optimizer.gradient_accumulation_steps == 2
     assert str(result.optimizer.rules[0]) == str(clipping.ZClip())
-    result = _changes.apply(
-        model, [_changes.Change("clipping", {"clipnorm": 1.0})]
+    result = changes.apply(
+        model, [changes.Change("clipping", {"clipnorm": 1.0})]
     )
     assert str(result.optimizer.rules[0]) == "ByNorm(clipnorm=1.0)"
 

@@ -400,13 +400,13 @@ def test_hopeless_run_ends_where_asked():
 
 
 def test_tensorboard_page_holds_finding_and_patch(tmp_path):
-    from kerasbn import _events
+    from kerasbn._events import writer
 
     model = _network(kernel_initializer="zeros")
     model.compile(_adam(), "binary_crossentropy")
     monitor = kerasbn.callbacks.GradientMonitor(str(tmp_path))
     model.fit(_X, _Y, epochs=3, verbose=0, callbacks=[monitor])
-    (page,) = [str(t) for _, t in _events.read(str(tmp_path))["summary"]]
+    (page,) = [str(t) for _, t in writer.read(str(tmp_path))["summary"]]
     assert "**symmetric_units**" in page
     assert '+ kernel_initializer="he_normal"' in page
 
@@ -439,7 +439,7 @@ def test_unknown_problem_to_stop_on_is_refused():
 
 
 def test_every_problem_has_a_remedy_and_a_test():
-    from kerasbn._rules.remedies import REMEDIES
+    from kerasbn.diagnosis._problems import REMEDIES
 
     named = set(diagnosis.PROBLEMS)
     assert named == {*REMEDIES, "output_mismatch"}

@@ -31,8 +31,9 @@ from tensorboard.plugins.scalar import metadata as scalar_metadata
 from tensorboard.plugins.text import metadata as text_metadata
 from tensorboard.util import tensor_util
 
-from kerasbn import _events, _heatmap
-from kerasbn._events import EventWriter, read
+from kerasbn._events import writer
+from kerasbn._events.writer import EventWriter, read
+from kerasbn._report import heat_map
 
 with warnings.catch_warnings():
     # TensorBoard's server, of its own vendored html5lib.
@@ -570,9 +571,9 @@ def test_unwritable_directory_is_named(tmp_path):
 _ALONE = f"""
 import os, signal, sys, types
 package = types.ModuleType("kerasbn")  # whose own __init__ imports keras
-package.__path__ = [os.path.dirname({_events.__file__!r})]
+package.__path__ = [os.path.dirname({writer.__file__!r})]
 sys.modules["kerasbn"] = package
-from kerasbn import _events as events
+from kerasbn._events import writer as events
 writer = events.EventWriter(sys.argv[1])
 for step in range(50):
     writer.scalars(step, {{"loss": step}})
@@ -621,7 +622,7 @@ def test_events_need_no_tensorflow(tmp_path):
 def _draw(steps, rms, **options):
     axes = Figure(layout="constrained").add_subplot()
     labels = [f"layer_{row}" for row in range(len(rms))]
-    _heatmap.draw(axes, steps, rms, labels, "Flow", **options)
+    heat_map.draw(axes, steps, rms, labels, "Flow", **options)
     return axes
 
 
@@ -639,7 +640,7 @@ def _red_columns(axes):
 def _png_pixels(rms, steps=None, **options):
     steps = np.arange(1, rms.shape[1] + 1) if steps is None else steps
     labels = [f"layer_{row}" for row in range(len(rms))]
-    png = _heatmap.png(steps, rms, labels, "Flow", **options)
+    png = heat_map.png(steps, rms, labels, "Flow", **options)
     return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
 
 
@@ -677,7 +678,7 @@ def test_single_nan_survives_to_the_pixels(label):
     for column in range(0, 2000, 199):
         changed = rms.copy()
         changed[:, column] = np.nan
-        png = _heatmap.png(range(2000), changed, labels, "Flow")
+        png = heat_map.png(range(2000), changed, labels, "Flow")
         pixels = np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
         red = (pixels == (255, 0, 0)).all(axis=-1)
         # The legend's patch is low; a column goes from top to bottom.
@@ -730,7 +731,7 @@ def test_colour_bar_says_what_is_drawn():
     assert bar.get_ylim() == (-7, 0)
     (image,) = axes.images
     np.testing.assert_allclose(
-        np.asarray(image.get_array())[0], _heatmap._COLOURS([0.0, 1.0])
+        np.asarray(image.get_array())[0], heat_map._COLOURS([0.0, 1.0])
     )
 
 
@@ -739,7 +740,7 @@ def test_hundred_layers_of_400_steps_take_below_40_kb():
     noise = np.random.default_rng(0).normal(0, 0.3, (100, 400))
     rms = 10 ** (np.linspace(-7, -2, 100)[:, None] + noise)
     labels = [f"encoder/block_{row}/attention/query" for row in range(100)]
-    png = _heatmap.png(
+    png = heat_map.png(
         np.arange(400), rms, labels, "Gradient flow of 'encoder'"
     )
     assert len(png) < 40_000

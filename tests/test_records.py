@@ -7,7 +7,7 @@ import pytest
 from tensorboard.compat.tensorflow_stub import pywrap_tensorflow
 from tensorboard.summary.writer.record_writer import RecordWriter
 
-from kerasbn import _records
+from kerasbn._events import records
 
 
 @pytest.mark.parametrize(
@@ -16,20 +16,20 @@ from kerasbn import _records
     ids=["zeros", "ones"],
 )
 def test_checksum_is_that_of_rfc_3720(data, checksum):
-    assert _records.crc32c(data) == checksum
+    assert records.crc32c(data) == checksum
 
 
 @pytest.mark.parametrize("size", [0, 1, 3, 4, 5, 1023, 1024, 1025, 1027, 9999])
 def test_checksum_is_that_of_tensorboard(size):
     data = np.random.default_rng(size).bytes(size)
-    assert _records.crc32c(data) == pywrap_tensorflow.crc32c(data)
+    assert records.crc32c(data) == pywrap_tensorflow.crc32c(data)
 
 
 def test_record_is_that_of_tensorboard():
     ours, theirs = io.BytesIO(), io.BytesIO()
     writer = RecordWriter(theirs)
     for record in (b"", b"one", bytes(5000)):
-        _records.write(ours, record)
+        records.write(ours, record)
         writer.write(record)
     writer.flush()
     assert ours.getvalue() == theirs.getvalue()
@@ -38,8 +38,8 @@ def test_record_is_that_of_tensorboard():
 def test_what_was_cut_off_or_spoilt_ends_the_reading():
     file = io.BytesIO()
     for record in (b"first", b"second"):
-        _records.write(file, record)
+        records.write(file, record)
     whole = file.getvalue()
-    assert list(_records.read(io.BytesIO(whole))) == [b"first", b"second"]
+    assert list(records.read(io.BytesIO(whole))) == [b"first", b"second"]
     for spoilt in (whole[:-1], whole[:-4] + b"none", whole[:30], whole[:22]):
-        assert list(_records.read(io.BytesIO(spoilt))) == [b"first"]
+        assert list(records.read(io.BytesIO(spoilt))) == [b"first"]

@@ -6,11 +6,8 @@ required is the shape of one sample, the hidden layers and the output units;
 the same in each builder that has them. See `mlp` for what they mean.
 """
 
-from kerasbn.models import _options
 from kerasbn.models._cnn import cnn as cnn
 from kerasbn.models._dcgan import dcgan as dcgan
 from kerasbn.models._gan import GAN as GAN
 from kerasbn.models._mlp import mlp as mlp
 from kerasbn.models._rnn import rnn as rnn
-
-_initializer = _options.initializer  # for the remedies that draw kernels

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import keras
 
 from kerasbn.layers import InputBatchNormalization
-from kerasbn.models import _options
+from kerasbn.models import _initializers, _options
 
 
 def cnn(
@@ -166,7 +166,7 @@ def _shortcut(x, filters, halvings, label, hidden):
         1,
         data_format="channels_last",
         use_bias=hidden.normalization != "batch",
-        kernel_initializer=_options.initializer("linear"),
+        kernel_initializer=_initializers.initializer("linear"),
         name=f"{label}_shortcut",
     )(x)
     if hidden.normalization is None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import keras
 
-from kerasbn.models import _options
+from kerasbn.models import _initializers, _options
 
 # A layer with these halves an image; transposed, it doubles one.
 _HALF = {
@@ -91,7 +91,7 @@ def dcgan(
         return layer(
             size,
             use_bias=normalization != "batch" or not normalized,
-            kernel_initializer=_options.redrawn(kernel_initializer)
+            kernel_initializer=_initializers.redrawn(kernel_initializer)
             or keras.initializers.RandomNormal(stddev=0.02),
             name=label,
             **options,

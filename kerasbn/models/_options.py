@@ -7,16 +7,7 @@ from typing import Any, NamedTuple
 import keras
 
 from kerasbn.layers import BatchNormalization
-
-_INITIALIZERS = {
-    # Saturating and linear activations: Glorot and Bengio, 2010.
-    "tanh": "glorot_uniform",
-    "sigmoid": "glorot_uniform",
-    "softmax": "glorot_uniform",
-    "linear": "glorot_uniform",
-    # Self-normalizing networks: Klambauer et al., 2017.
-    "selu": "lecun_normal",
-}
+from kerasbn.models import _initializers
 
 
 class Hidden(NamedTuple):
@@ -42,9 +33,9 @@ class Hidden(NamedTuple):
         if ends_block and self.normalization is None:
             chosen = "zeros"
         elif self.kernel_initializer is None:
-            chosen = initializer(self.activation)
+            chosen = _initializers.initializer(self.activation)
         else:
-            chosen = redrawn(self.kernel_initializer)
+            chosen = _initializers.redrawn(self.kernel_initializer)
         # Batch normalization next to it subtracts any bias again; without the
         # bias layer normalization would forget the length of its input.
         use_bias = self.normalization != "batch" or self.placement == "after"
@@ -68,21 +59,6 @@ class Hidden(NamedTuple):
         if self.placement == "before":
             return [*layers, activation]
         return [activation, *layers]
-
-
-def initializer(activation):
-    """The name of the kernel initializer that fits the activation."""
-    if isinstance(activation, keras.layers.Activation):
-        activation = activation.activation
-    name = getattr(activation, "__name__", activation)
-    return _INITIALIZERS.get(name, "he_normal")
-
-
-def redrawn(kernel_initializer):
-    """The initializer for one more layer: an instance repeats its weights."""
-    if isinstance(kernel_initializer, keras.initializers.Initializer):
-        return kernel_initializer.clone()
-    return kernel_initializer
 
 
 def activation_layer(activation, name, shared_axes=None):
@@ -109,7 +85,7 @@ def output_layer(units, activation):
     return keras.layers.Dense(
         units,
         activation=activation,
-        kernel_initializer=initializer(activation or "linear"),
+        kernel_initializer=_initializers.initializer(activation or "linear"),
         dtype="float32",  # softmax and loss lose too much in half precision
         name="output",
     )

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import keras
 
 from kerasbn.layers import InputBatchNormalization
-from kerasbn.models import _options
+from kerasbn.models import _initializers, _options
 
 _CELLS = {
     "gru": keras.layers.GRU,
@@ -143,8 +143,8 @@ def rnn(
         x = _CELLS[cell](
             count,
             activation=activation,
-            kernel_initializer=_options.redrawn(kernel_initializer)
-            or _options.initializer(activation),
+            kernel_initializer=_initializers.redrawn(kernel_initializer)
+            or _initializers.initializer(activation),
             return_sequences=return_sequences or index < len(units) - 1,
             name=label,
         )(x)

@@ -1,0 +1,40 @@
+"""Kinds of layers, each list in this one place.
+
+`kerasbn.layers.BatchNormalization` is a subclass of the stock layer.
+"""
+
+import keras
+
+from kerasbn.layers import InputBatchNormalization
+
+BATCH_NORMALIZATIONS = (
+    keras.layers.BatchNormalization,
+    InputBatchNormalization,
+)
+"""They keep moving statistics."""
+
+NORMALIZATIONS = (
+    *BATCH_NORMALIZATIONS,
+    keras.layers.LayerNormalization,
+    keras.layers.GroupNormalization,
+    keras.layers.RMSNormalization,
+)
+"""They scale what passes by statistics of it."""
+
+DEPTHWISE = {keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D}
+SEPARABLE = {keras.layers.SeparableConv1D, keras.layers.SeparableConv2D}
+TRANSPOSED = {
+    keras.layers.Conv1DTranspose,
+    keras.layers.Conv2DTranspose,
+    keras.layers.Conv3DTranspose,
+}
+LINEAR = {
+    keras.layers.Dense,
+    keras.layers.Conv1D,
+    keras.layers.Conv2D,
+    keras.layers.Conv3D,
+    *DEPTHWISE,
+    *SEPARABLE,
+    *TRANSPOSED,
+}
+"""Kernels and a bias; compared by exact type, as a subclass may differ."""

@@ -1,0 +1,1 @@
+"""The gradients out of the compiled step."""

@@ -1,0 +1,102 @@
+"""A model on one batch, before it is trained."""
+
+import contextlib
+import math
+from typing import Any
+
+import keras
+import numpy as np
+
+from kerasbn._monitor import inspection, layer_probe, optimizers
+from kerasbn._run.run import Trace
+
+_ROWS = 256
+
+
+def before_training(
+    model: keras.Model, x: Any, y: Any, batch_size: int
+) -> Trace:
+    """Return what one batch shows of a model, without training it.
+
+    Raises:
+        ValueError: If there is no data.
+        RuntimeError: If the model is not compiled.
+    """
+    if x is None or y is None:
+        raise ValueError(
+            "`x` and `y` must be given with a model. Received: "
+            f"x={'None' if x is None else 'data'}, "
+            f"y={'None' if y is None else 'data'}. "
+            "Pass some hundred rows of the training data."
+        )
+    if not model.compiled:
+        raise RuntimeError(
+            "`model` must be compiled before it is judged. "
+            f"Received: model={model.name!r}. Call `model.compile` first."
+        )
+    rows = len(keras.tree.flatten(x)[0])
+
+    def first(array):
+        return np.asarray(array)[:_ROWS]
+
+    x, y = (keras.tree.map_structure(first, each) for each in (x, y))
+    with keras.StatelessScope() if model.built else contextlib.nullcontext():
+        model(keras.tree.map_structure(lambda each: each[:2], x))
+    description = inspection.describe_model(model)
+    for layer in description["layers"]:
+        layer["last_rows"] = rows % batch_size
+    data = inspection.describe_data(model, x, y)
+    variables = model.trainable_variables
+    found = {"loss": math.nan, "gradients": [None] * len(variables)}
+    with contextlib.suppress(Exception):  # what contradicts may not compute
+        found = _gradients(model, x, y)
+    norms = np.array(
+        [
+            math.nan if each is None else np.linalg.norm(each)
+            for each in found["gradients"]
+        ]
+    )
+    sizes = np.array([np.prod(each.shape) for each in variables])
+    layers = {}
+    with contextlib.suppress(Exception):
+        layers = layer_probe.ActivationProbe(model).read(x)
+    total = np.array([float(np.sqrt(np.nansum(np.square(norms))))])
+    return Trace(
+        steps=np.zeros(1, int),
+        scalars={
+            "loss": np.array([found["loss"]]),
+            "window/loss": np.array([found["loss"]]),
+            "learning_rate": np.array([math.nan]),
+            "global_norm": total,
+            "clipped/global_norm": total,
+            "window/global_norm_max": total,
+        },
+        tables={
+            "gradient_rms": (norms / np.sqrt(sizes))[None],
+            "update_ratio": np.zeros((1, len(variables))),
+        },
+        paths=[each.path for each in variables],
+        shapes=[tuple(each.shape) for each in variables],
+        layers=[(0, layers)] if layers else [],
+        settings=optimizers.settings(model),
+        model=description,
+        data=data,
+        planned_steps=0,
+        non_finite=None,
+    )
+
+
+def _gradients(model, x, y):
+    """Loss and gradients on a batch, as in training, without moving state."""
+    import tensorflow as tf
+
+    with tf.GradientTape() as tape, keras.StatelessScope():
+        loss = model.compute_loss(x, y, model(x, training=True))
+    gradients = tape.gradient(
+        loss, [each.value for each in model.trainable_variables]
+    )
+    arrays = [
+        None if each is None else tf.convert_to_tensor(each).numpy().ravel()
+        for each in gradients  # of an embedding they are rows
+    ]
+    return {"loss": float(loss), "gradients": arrays}

@@ -1,0 +1,183 @@
+"""Who stands in `model.train_function` while gradients are monitored."""
+
+import time
+import types
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import keras
+
+from kerasbn._monitor import layer_probe, optimizers, train_step
+
+# The host reads after this many steps or seconds, whatever comes first: a read
+# takes a millisecond, and a run should be seen, or outlive a crash, up to now.
+# The first windows are shorter: much is known of a run after its first steps.
+_FIRST_WINDOW, _LONGEST_WINDOW, _LONGEST_WAIT = 10, 100, 1.0
+
+
+class Listener(Protocol):
+    """Who is told of the steps."""
+
+    every: int
+    histograms: bool
+
+    def receive(self, window: train_step.Window) -> None:
+        """Take the steps since the last call."""
+
+
+class GradientRecorder:
+    """Runs the measured train step, and tells its listeners of the steps.
+
+    It lives as long as the train function that Keras made, so that a second
+    `fit` traces nothing anew and a model that is compiled again gets a new one.
+    """
+
+    def __init__(self, model: keras.Model, plain: Callable):
+        self._model = model
+        self._plain = plain
+        self._step: Any = None  # made for the first listener
+        self._functions: dict[bool, Callable] = {}
+        # By listener: whether it announced the coming call; `None` if it never
+        # announces one, because `train_on_batch` is called by hand.
+        self._listeners: dict[Listener, bool | None] = {}
+        self._probe: Any = None
+        self._pending, self._next_step, self._flushed = 0, 1, 0.0
+        self._window = _FIRST_WINDOW
+
+    @property
+    def paths(self) -> list[str]:
+        """Path of each trainable variable, once a step was run."""
+        return self._step.paths
+
+    @property
+    def shapes(self) -> list[tuple[int, ...]]:
+        """Shape of each trainable variable."""
+        return self._step.shapes
+
+    def attach(self, listener: Listener) -> None:
+        """Tell a listener of the steps from now on."""
+        self._listeners[listener] = None
+        if self._step is None or listener.histograms > self._step.histograms:
+            self._step = train_step.MeasuredStep(
+                self._model,
+                _LONGEST_WINDOW + self._model.steps_per_execution,
+                listener.histograms,
+            )
+            self._functions = {}
+        self._model.train_function = self
+
+    def announce(self, listener: Listener) -> None:
+        """Say that the next call of the train function is one of `fit`."""
+        if listener in self._listeners:
+            self._listeners[listener] = True
+
+    def detach(self, listener: Listener) -> None:
+        """Deliver what is left and, with the last one, undo everything."""
+        if listener in self._listeners:
+            self.flush()
+            self._listeners.pop(listener, None)
+        if not self._listeners and self._model.train_function is self:
+            self._model.train_function = self._plain
+
+    def __call__(self, iterator: Any) -> Any:
+        """Run one execution of the train function, measured."""
+        by_hand = isinstance(iterator, types.GeneratorType)  # train_on_batch
+        for listener, announced in list(self._listeners.items()):
+            if announced:
+                self._listeners[listener] = False
+            elif not (by_hand and announced is None):
+                self.detach(listener)  # its fit was broken off
+        if not self._listeners:
+            return self._plain(iterator)
+        steps = 1 if by_hand else self._model.steps_per_execution
+        start = self._coming_step()
+        full = any(
+            step == 1 or step % listener.every == 0
+            for step in range(start, start + steps)
+            for listener in self._listeners
+        )
+        if full not in self._functions:
+            self._functions[full] = self._step.train_function(full)
+        try:
+            outputs = self._functions[full](iterator)
+        except BaseException as error:
+            if not _is_end_of_data(error):
+                for listener in list(self._listeners):
+                    self.detach(listener)
+            raise
+        self._pending += steps
+        if (
+            self._pending >= self._window
+            or time.monotonic() - self._flushed > _LONGEST_WAIT
+        ):
+            self._window = min(2 * self._window, _LONGEST_WINDOW)
+            self.flush()
+        return outputs
+
+    def flush(self) -> None:
+        """Hand the steps since the last read to the listeners."""
+        self._pending, self._flushed = 0, time.monotonic()
+        window = self._step.read()
+        if window is not None:
+            for listener in list(self._listeners):
+                listener.receive(window)
+
+    def kept_batch(self) -> tuple[Any, Any] | None:
+        """Inputs and targets of the last full step."""
+        return self._step.kept.value()
+
+    def read_layers(self) -> dict[str, dict[str, float]] | None:
+        """Read the hidden layers on the inputs of the last full step.
+
+        `None` if those could not be kept.
+        """
+        kept = self.kept_batch()
+        if kept is None:
+            return None
+        if self._probe is None:
+            self._probe = layer_probe.ActivationProbe(self._model)
+        return self._probe.read(kept[0])
+
+    def _coming_step(self):
+        """Number of the optimizer step that comes next."""
+        if not self._pending or self._step.may_pause():
+            self._next_step = 1 + self._step.iterations()
+            return self._next_step
+        return self._next_step + self._pending
+
+
+def recorder_of(model: keras.Model) -> GradientRecorder:
+    """Return the recorder of a compiled model's train function.
+
+    Raises:
+        RuntimeError: If the model is not compiled, or the backend is not
+            TensorFlow.
+    """
+    if keras.backend.backend() != "tensorflow":
+        raise RuntimeError(
+            "The backend must be TensorFlow to record gradients. Received: "
+            f'backend={keras.backend.backend()!r}. Set KERAS_BACKEND="'
+            'tensorflow" before keras is imported.'
+        )
+    if not model.compiled or not optimizers.optimizers(model):
+        raise RuntimeError(
+            "`model` must be compiled before its gradients are monitored. "
+            f"Received: model={model.name!r}. Call `model.compile` first."
+        )
+    leaves = optimizers.leaves_of(model.optimizer)
+    if model.built and isinstance(leaves[0], keras.optimizers.MultiOptimizer):
+        # It makes those inside of it only when it is built.
+        model.optimizer.build(model.trainable_variables)
+    model.make_train_function()
+    plain = model.train_function
+    if isinstance(plain, GradientRecorder):  # another listener, or a broken fit
+        return plain
+    if not hasattr(plain, "kerasbn_recorder"):
+        plain.kerasbn_recorder = GradientRecorder(model, plain)
+    return plain.kerasbn_recorder
+
+
+def _is_end_of_data(error):
+    import tensorflow as tf
+
+    return isinstance(error, (StopIteration, tf.errors.OutOfRangeError))

@@ -1,0 +1,1 @@
+"""The search for the changes that make a model train."""

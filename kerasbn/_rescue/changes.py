@@ -1,0 +1,155 @@
+"""Changes of a compiled model, made in a copy of it."""
+
+import contextlib
+import random
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import keras
+
+from kerasbn._graph import cloning, graph, surgery
+from kerasbn._rescue import layer_changes, recompile
+from kerasbn._rescue.change_texts import TEXTS
+
+# A model that trains in its own way would be copied without it.
+_TRAINING = ("train_step", "test_step", "compute_loss", "fit", "compile")
+
+
+class Change(NamedTuple):
+    """One thing that is done to a model.
+
+    Attributes:
+        kind: "normalize_inputs", "normalize_hidden", "initializer",
+            "activation", "clipping", "learning_rate", "statistics" or "output".
+        options: Of "activation": `activation`. Of "clipping": one of
+            `clipnorm`, `clipvalue`, `global_clipnorm`. Of "learning_rate":
+            `factor` or `value`. Of "output": any of `activation`, `units`,
+            `loss`. The others have none.
+    """
+
+    kind: str
+    options: dict[str, Any] = {}  # noqa: RUF012, never written to
+
+    def __str__(self) -> str:
+        """Return what is done, in a sentence."""
+        return TEXTS[self.kind][0](**self.options)
+
+    @property
+    def patch(self) -> str:
+        """The code to write for it: lines taken away "-" and put in "+"."""
+        return TEXTS[self.kind][1](**self.options)
+
+
+def expressible(model: Any) -> bool:
+    """Whether `apply` can work on a model."""
+    return not _obstacle(model)
+
+
+def apply(
+    model: keras.Model, changes: Sequence[Change], seed: int = 0
+) -> keras.Model:
+    """Make a compiled copy of a model with changes in it.
+
+    The model, its weights and its optimizer stay as they are. Weights are
+    taken over where their shape is the same and where they are finite; the
+    state of the optimizer is not. Frozen layers are neither normalized nor
+    initialized nor given another activation: someone chose to keep them.
+
+    Args:
+        model: A compiled, built, functional or sequential model.
+        changes: Made in an order of their own: kernels are drawn last, to fit
+            the activations that there are then.
+        seed: For all that is drawn.
+
+    Returns:
+        A model compiled as `model` is, except for the changes. A sequential
+        model stays one; those nested in a model become functional.
+
+    Raises:
+        ValueError: If the model or a change is not of such a kind.
+    """
+    obstacle = _obstacle(model)
+    if obstacle:
+        raise ValueError(
+            "`model` must be compiled, built, and functional or sequential. "
+            f"Received: model={getattr(model, 'name', model)!r}, {obstacle}. "
+            "Make the changes by hand."
+        )
+    options = {}
+    for change in changes:
+        _check(change)
+        options.setdefault(change.kind, {}).update(change.options)
+    loss = options.get("output", {}).pop("loss", recompile.KEPT)
+    with _drawing(seed):
+        result = surgery.rebuilt(cloning.plain(model))
+        for kind, change in layer_changes.CHANGES.items():
+            if kind in options and (kind != "output" or options[kind]):
+                result = change(result, **options[kind])
+        if isinstance(model, keras.Sequential):
+            result = keras.Sequential(result.layers, name=model.name)
+    recompile.compile_as(result, model, loss, options)
+    return result
+
+
+def _obstacle(model):
+    """Why a model cannot be copied with changes."""
+    if not isinstance(model, keras.Model):
+        return "which is not a Keras model"
+    if not getattr(model, "compiled", False) or model.optimizer is None:
+        return "which is not compiled"
+    plain = cloning.plain(model)
+    if plain is None:
+        return "which is subclassed or not built"
+    for name in _TRAINING:
+        if getattr(type(model), name) is not getattr(keras.Model, name):
+            return f"whose class has its own `{name}`"
+    for tensor in plain.inputs:
+        if getattr(tensor, "ragged", False):
+            return f"whose input {tensor.name!r} is ragged"
+    for layer in model._flatten_layers(include_self=False):
+        if getattr(layer, "lora_enabled", False) or getattr(
+            layer, "quantization_mode", None
+        ):
+            return f"whose layer {layer.name!r} is quantized or has LoRA"
+    for operation in graph.Graph(plain).operations:
+        try:
+            operation.get_config()
+        except NotImplementedError:
+            return f"whose layer {operation.name!r} has no `get_config`"
+    return ""
+
+
+def _check(change):
+    if change.kind not in TEXTS:
+        raise ValueError(
+            f"`kind` must be one of {', '.join(TEXTS)}. "
+            f"Received: kind={change.kind!r}."
+        )
+    least, known = _OPTIONS.get(change.kind, (0, ()))
+    if len(change.options) < least or set(change.options) - set(known):
+        raise ValueError(
+            f"`options` of {change.kind!r} must be from {sorted(known)}. "
+            f"Received: options={change.options}."
+        )
+
+
+_OPTIONS = {
+    "activation": (1, ("activation",)),
+    "clipping": (0, recompile.CLIP_ARGUMENTS),
+    "learning_rate": (1, ("factor", "value")),
+    "output": (1, ("activation", "units", "loss")),
+}
+
+
+@contextlib.contextmanager
+def _drawing(seed):
+    """Draw from `seed`, and leave the caller's random numbers alone.
+
+    An initializer without a seed takes one from Python's generator.
+    """
+    state = random.getstate()
+    random.seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(state)

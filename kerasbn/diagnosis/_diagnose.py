@@ -1,0 +1,78 @@
+"""From whatever holds a run, or is about to, to what is wrong with it."""
+
+import functools
+import os
+from typing import Any
+
+from kerasbn._run import run
+from kerasbn._run.run import Trace
+from kerasbn.diagnosis._finding import Diagnosis
+from kerasbn.diagnosis._judge import judge
+
+
+def diagnose(
+    subject: Any,
+    x: Any = None,
+    y: Any = None,
+    *,
+    batch_size: int = 32,
+) -> Diagnosis:
+    """Say what is wrong with a run, or with a model before it is trained.
+
+    A run is judged by its windows of steps, its loss against that of a constant
+    guess, the gradients over depth, the updates, and the units of the layers. A
+    finding needs a symptom and a training that suffers from it, except for what
+    cannot work at all. A cause is told once, without its effects.
+
+    Args:
+        subject: A `GradientMonitor`, during training or after it; or the
+            directory that it wrote, which may come from another machine and is
+            read without Keras; or a compiled model, judged with `x` and `y`.
+        x: Inputs of the model as for `fit`, arrays or a structure of them. The
+            first 256 rows are looked at; nothing is trained, no state moves.
+        y: Targets likewise.
+        batch_size: Rows of a batch that `fit` will take, for what happens to
+            the last one. Keras's default is 32.
+
+    Returns:
+        Findings, first what to mend first. `str` of it is a line for each, or
+        for a healthy run the sentence of numbers that make it healthy.
+
+    Raises:
+        TypeError: If `subject` is none of these.
+        ValueError: If the directory holds no run, or the model is judged
+            without data.
+        RuntimeError: If the model is not compiled.
+
+    Example:
+    >>> import keras, numpy as np, kerasbn
+    >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(
+    ...     1, activation="relu", name="answer")])
+    >>> model.compile("adam", "binary_crossentropy")
+    >>> x, y = np.eye(2), np.array([0.0, 1.0])
+    >>> (finding,) = kerasbn.diagnose(model, x, y)
+    >>> finding.problem, finding.severity
+    ('output_mismatch', 'fatal')
+    >>> finding.evidence
+    "`binary_crossentropy` wants probabilities, and 'relu' outputs are none."
+
+    Reference:
+        [Schoop et al., 2021](https://arxiv.org/abs/2008.12249) on what goes
+        wrong; `benchmarks/diagnosis.py` on how often this is right.
+    """
+    return Diagnosis(*judge(run_of(subject, x, y, batch_size)))
+
+
+@functools.singledispatch
+def run_of(subject: Any, x: Any, y: Any, batch_size: int) -> Trace:
+    """Return the numbers of a subject; each kind of subject is registered."""
+    raise TypeError(
+        "`subject` must be a GradientMonitor, a log directory or a "
+        f"compiled model. Received: {subject!r}."
+    )
+
+
+@run_of.register(str)
+@run_of.register(os.PathLike)
+def _(log_dir, *ignored):
+    return run.from_directory(os.fspath(log_dir))

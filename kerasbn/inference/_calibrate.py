@@ -1,0 +1,167 @@
+"""Exact statistics from a pass over data."""
+
+import contextlib
+import math
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from kerasbn._graph import kinds, shadowing
+from kerasbn.inference import _batches
+from kerasbn.layers import BatchNormalization, InputBatchNormalization
+
+
+def calibrate(
+    model: keras.Model,
+    data: Any,
+    steps: int | None = None,
+    *,
+    batch_size: int = 256,
+    verbose: int = 1,
+) -> None:
+    """Set the moving statistics of a model to the exact ones of `data`.
+
+    Each batch normalization layer gets the mean and variance of what really
+    reaches it at inference: layers are taken in the order in which the model
+    calls them, a pass over `data` each, the earlier ones already calibrated.
+    For weights that did not grow together with their statistics: averaged
+    (EMA), copied, fine-tuned, or trained with gradient accumulation. A frozen
+    layer (`trainable=False`) keeps its statistics.
+
+    Args:
+        model: A built model, of any kind. Only moving statistics change.
+        data: Inputs as for `predict`: an array or a structure of arrays, a
+            `tf.data.Dataset`, a `keras.utils.PyDataset` or a generator. Of an
+            element `(x, y, ...)` of the last three, only `x` is used.
+        steps: Batches to take; `None` takes all. A generator needs it.
+        batch_size: Rows per batch where `data` is made of arrays.
+        verbose: 1 shows a progress bar, 0 is silent.
+
+    Raises:
+        ValueError: If the model has no batch normalization that can move, or
+            `data` holds no batch or a non-finite value. The statistics are
+            then as they were.
+
+    Example:
+    >>> import keras, kerasbn, numpy as np
+    >>> model = keras.Sequential(
+    ...     [keras.Input((1,)), keras.layers.BatchNormalization()])
+    >>> kerasbn.calibrate(model, np.array([[1.0], [3.0]]), verbose=0)
+    >>> model.layers[0].moving_mean.numpy().tolist()
+    [2.0]
+    """
+    batches = _batches.Batches(data, steps, batch_size)
+    if not model.built:
+        model(batches.first(), training=False)
+    # Keras has no public list of all sublayers; tried with Keras 3.15.
+    layers = [
+        layer
+        for layer in model._flatten_layers()
+        if isinstance(layer, kinds.BATCH_NORMALIZATIONS) and layer.trainable
+    ]
+    if not layers:
+        raise ValueError(
+            "`model` must have a batch normalization layer that is not frozen. "
+            f"Received: model={model.name!r}."
+        )
+    order = _call_order(model, layers, batches.first())
+    before = [layer.get_weights() for layer in order]
+    total = len(order) * len(batches) or None
+    progress = keras.utils.Progbar(total, verbose=verbose)
+    try:
+        for layer in order:
+            pooled = _Pooled(layer)
+            with _watched(layer, pooled.add):
+                for batch in batches:
+                    model(batch, training=False)
+                    progress.add(1)
+            pooled.assign()
+    except BaseException:
+        for layer, weights in zip(order, before, strict=True):
+            layer.set_weights(weights)
+        raise
+
+
+def _watched(layer, see):
+    """Hand the inputs and the mask of a layer's calls to `see`."""
+    call = layer.call
+
+    def watched(inputs, *args, mask=None, **kwargs):
+        see(inputs, mask)
+        return call(inputs, *args, mask=mask, **kwargs)
+
+    return shadowing.replaced(layer, "call", watched)
+
+
+def _call_order(model, layers, batch):
+    """The layers that `model` calls, first call first, then the others."""
+    called = {}
+    with contextlib.ExitStack() as stack:
+        for layer in layers:
+            note = lambda *_, layer=layer: called.setdefault(layer)  # noqa: E731
+            stack.enter_context(_watched(layer, note))
+        model(batch, training=False)
+    return [*called, *(layer for layer in layers if layer not in called)]
+
+
+class _Pooled:
+    """Mean and variance of all inputs of a layer, in float64."""
+
+    def __init__(self, layer):
+        self._layer = layer
+        self._rows = self._batches = 0
+        self._mean = self._variance = 0.0
+
+    def add(self, inputs, mask):
+        """Pool the rows that are not masked (Chan et al., 1983)."""
+        x = np.moveaxis(ops.convert_to_numpy(inputs), self._layer.axis, -1)
+        x = x.reshape(-1, x.shape[-1]).astype("float64")
+        if mask is not None:
+            x = x[ops.convert_to_numpy(mask).reshape(-1).astype(bool)]
+        if not len(x):
+            return
+        if not np.isfinite(x).all():
+            raise ValueError(
+                "`data` must give finite values at each batch normalization. "
+                f"Received: NaN or infinity at layer={self._layer.name!r}."
+            )
+        self._rows += len(x)
+        self._batches += 1
+        share = len(x) / self._rows
+        difference = x.mean(axis=0) - self._mean
+        self._variance = (
+            (1.0 - share) * self._variance
+            + share * x.var(axis=0)
+            + share * (1.0 - share) * difference**2
+        )
+        self._mean = self._mean + share * difference
+
+    def assign(self):
+        """Give the layer these statistics, unless it was never called."""
+        layer = self._layer
+        if not self._rows:
+            return
+        if isinstance(layer, InputBatchNormalization):
+            origin = np.float32(self._mean)
+            layer.origin.assign(origin)
+            layer.moving_offset.assign(np.float32(self._mean - origin))
+            layer.seen_rows.assign(self._rows)
+            seen = self._batches
+        else:
+            layer.moving_mean.assign(np.float32(self._mean))
+            seen = _warm(layer)
+        layer.moving_variance.assign(np.float32(self._variance))
+        if isinstance(layer, BatchNormalization | InputBatchNormalization):
+            layer.batches.assign([seen, layer.skipped_batches])
+
+
+def _warm(layer):
+    """Batches after which a layer keeps `momentum` of its statistics."""
+    most = 2.0**24  # a float32 counts no further
+    momentum = layer.momentum
+    if momentum == 1.0:
+        return most
+    warm_up = getattr(layer, "warm_up_batches", 0)
+    return min(most, math.ceil(warm_up * momentum / (1.0 - momentum)))

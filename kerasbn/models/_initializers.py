@@ -1,0 +1,28 @@
+"""Initializers that fit an activation."""
+
+import keras
+
+_INITIALIZERS = {
+    # Saturating and linear activations: Glorot and Bengio, 2010.
+    "tanh": "glorot_uniform",
+    "sigmoid": "glorot_uniform",
+    "softmax": "glorot_uniform",
+    "linear": "glorot_uniform",
+    # Self-normalizing networks: Klambauer et al., 2017.
+    "selu": "lecun_normal",
+}
+
+
+def initializer(activation):
+    """The name of the kernel initializer that fits the activation."""
+    if isinstance(activation, keras.layers.Activation):
+        activation = activation.activation
+    name = getattr(activation, "__name__", activation)
+    return _INITIALIZERS.get(name, "he_normal")
+
+
+def redrawn(kernel_initializer):
+    """The initializer for one more layer: an instance repeats its weights."""
+    if isinstance(kernel_initializer, keras.initializers.Initializer):
+        return kernel_initializer.clone()
+    return kernel_initializer
