@@ -528,7 +528,7 @@ def epochs_of(rows, batch_size):
 
 
 def run(name, title, setting):
-    """Train a case once: its score, its trace, steps at its epoch ends."""
+    """Train a case once: its score, its run, steps at its epoch ends."""
     started = time.perf_counter()
     x, y, x_val, y_val = split(name, setting)
     keras.utils.set_random_seed(SEED)
@@ -548,7 +548,7 @@ def run(name, title, setting):
     return {
         "score": found,
         "before": before,
-        "trace": monitor.trace if failed is None else None,
+        "run": monitor.run if failed is None else None,
         "epoch_ends": [steps * (i + 1) for i in range(epochs)],
         "seconds": time.perf_counter() - started,
         "failed": failed,
@@ -673,8 +673,8 @@ class Case(NamedTuple):
         return bool(self.early) or self.detected is not None
 
 
-def serious(trace):
-    found, _ = _judge.judge(trace)
+def serious(run):
+    found, _ = _judge.judge(run)
     return [each.problem for each in found if each.severity != "minor"]
 
 
@@ -698,9 +698,9 @@ def judged(runs):
             ends = result["epoch_ends"]
             early = serious(result["before"])
             detected, problems = None, early
-            if result["trace"] is not None:
+            if result["run"] is not None:
                 for end in ends:
-                    problems = serious(result["trace"].until(end))
+                    problems = serious(result["run"].until(end))
                     if problems and detected is None:
                         detected = end / ends[-1]
             yield Case(
@@ -712,7 +712,7 @@ def judged(runs):
                 result["score"],
                 twin,
                 early,
-                result["trace"] is None,
+                result["run"] is None,
                 detected,
                 problems,
             )

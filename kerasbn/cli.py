@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from kerasbn._run.run import Trace
+    from kerasbn._run.run import Run
     from kerasbn.diagnosis import Diagnosis
 
 _HEALTHY, _FINDINGS, _ERROR = 0, 1, 2
@@ -155,9 +155,9 @@ def _write_report(options) -> int:
     from kerasbn._report import page
 
     _check_output(options.output)
-    trace, diagnosis = _judged(options.log_dir)
+    run, diagnosis = _judged(options.log_dir)
     name = os.path.basename(os.path.abspath(options.log_dir))
-    text = page.html(trace, diagnosis, name)
+    text = page.html(run, diagnosis, name)
     try:
         with open(options.output, "w", encoding="utf-8") as file:
             file.write(text)
@@ -214,14 +214,14 @@ def _copy_recipe(options) -> int:
     return _HEALTHY
 
 
-def _judged(log_dir: str) -> "tuple[Trace, Diagnosis]":
+def _judged(log_dir: str) -> "tuple[Run, Diagnosis]":
     """Read a run and judge it."""
-    from kerasbn._run import run
+    from kerasbn._run.run import from_directory
     from kerasbn.diagnosis import Diagnosis, _judge
 
     try:
         _check_log_dir(log_dir)
-        trace = run.from_directory(log_dir)
+        run = from_directory(log_dir)
     except (OSError, ValueError) as error:
         raise _Unusable(error) from error
     except Exception as error:  # cut off, damaged or of another version
@@ -230,7 +230,7 @@ def _judged(log_dir: str) -> "tuple[Trace, Diagnosis]":
             f"kerasbn understands. Received: {log_dir!r} ({error!r}). Train "
             "for some steps with GradientMonitor."
         ) from error
-    return trace, Diagnosis(*_judge.judge(trace))
+    return run, Diagnosis(*_judge.judge(run))
 
 
 def _check_log_dir(log_dir):

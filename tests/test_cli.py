@@ -19,7 +19,7 @@ from tensorboard.backend.event_processing import event_accumulator
 import kerasbn
 from kerasbn import cli
 from kerasbn._report.page import html as page_of
-from kerasbn._run import run
+from kerasbn._run.run import from_directory
 from kerasbn.diagnosis import _judge
 
 _SOURCE = "https://example.org/remedies#first"
@@ -69,7 +69,7 @@ def judged(monkeypatch):
 
     def judge(*findings, healthy="All is well."):
         monkeypatch.setattr(
-            _judge, "judge", lambda trace: (list(findings), healthy)
+            _judge, "judge", lambda run: (list(findings), healthy)
         )
 
     return judge
@@ -124,8 +124,8 @@ def _cut(root, target, size):
 def test_healthy_run_exits_with_0_and_says_why(runs, capsys):
     assert cli.main(["diagnose", str(runs[0] / "good")]) == 0
     said = " ".join(capsys.readouterr().out.split())
-    trace = run.from_directory(str(runs[0] / "good"))
-    assert said == _judge.judge(trace)[1]
+    run = from_directory(str(runs[0] / "good"))
+    assert said == _judge.judge(run)[1]
     assert "finding" not in said
 
 
@@ -354,7 +354,7 @@ def test_report_tells_the_loss_that_fit_had(runs, tmp_path, capsys):
 
 
 def test_report_escapes_what_it_quotes(runs):
-    trace = run.from_directory(str(runs[0] / "good"))
+    run = from_directory(str(runs[0] / "good"))
     evil = "<script>alert(`1`)</script>&\"'"
     fields = ("problem", "where", "evidence", "remedy", "patch", "cost")
     finding = _FINDING._replace(
@@ -362,11 +362,9 @@ def test_report_escapes_what_it_quotes(runs):
         severity='"><script>',
         source="javascript:alert(1) <b>http://a.org/\"onclick='x'",
     )
-    trace = trace._replace(
-        model={"name": evil}, settings={evil: evil, "rate": 0.1}
-    )
+    run = run._replace(model={"name": evil}, settings={evil: evil, "rate": 0.1})
     diagnosis = kerasbn.diagnosis.Diagnosis([finding])
-    page = _Page(page_of(trace, diagnosis, evil))
+    page = _Page(page_of(run, diagnosis, evil))
     tags = [tag for tag, _ in page.elements]
     assert "script" not in tags
     assert "b" not in [tag for tag in tags if tag == "b"][1:]
@@ -376,11 +374,11 @@ def test_report_escapes_what_it_quotes(runs):
 
 
 def test_curve_of_a_long_run_keeps_its_spike_and_its_gap(runs):
-    trace = run.from_directory(str(runs[0] / "good"))
+    run = from_directory(str(runs[0] / "good"))
     losses = np.full(20_000, 0.5)
     losses[777], losses[9_999:10_100] = 7.0, np.nan
-    one = {name: np.zeros((1, len(trace.paths))) for name in trace.tables}
-    long = trace._replace(
+    one = {name: np.zeros((1, len(run.paths))) for name in run.tables}
+    long = run._replace(
         steps=np.arange(1, 20_001),
         scalars={"window/loss": losses},
         tables={n: np.repeat(table, 20_000, 0) for n, table in one.items()},
@@ -398,10 +396,10 @@ def test_curve_of_a_long_run_keeps_its_spike_and_its_gap(runs):
 
 
 def test_report_tells_where_no_loss_is_finite(runs):
-    trace = run.from_directory(str(runs[0] / "good"))
-    losses = np.full(len(trace.steps), np.nan)
-    trace = trace._replace(scalars={"window/loss": losses})
-    page = page_of(trace, kerasbn.diagnosis.Diagnosis(), "lost")
+    run = from_directory(str(runs[0] / "good"))
+    losses = np.full(len(run.steps), np.nan)
+    run = run._replace(scalars={"window/loss": losses})
+    page = page_of(run, kerasbn.diagnosis.Diagnosis(), "lost")
     assert "No reading holds a finite loss." in page
 
 

@@ -554,9 +554,9 @@ def test_settings_name_the_inner_optimizer_and_the_rules(tmp_path):
     model = _model(Clipped("adam", [clipping.ByValue(0.5)]))
     monitor = kerasbn.callbacks.GradientMonitor(str(tmp_path), every=1)
     _fit(model, *_data(), callbacks=[monitor])
-    from kerasbn._run import run
+    from kerasbn._run.run import from_directory
 
-    settings = run.from_directory(str(tmp_path)).settings
+    settings = from_directory(str(tmp_path)).settings
     assert settings["optimizer"] == "Adam"
     assert settings["rules"] == "ByValue(clipvalue=0.5)"
 

@@ -354,7 +354,7 @@ def test_named_like_a_setting_it_replaces_that_for_the_eye_alone(tmp_path):
     monitor = _monitor(tmp_path, hparams={"learning_rate": "cosine"})
     _fit(_network(), monitor)
     assert _hparams(tmp_path)["learning_rate"] == "cosine"
-    assert monitor.trace.settings["learning_rate"] == pytest.approx(0.01)
+    assert monitor.run.settings["learning_rate"] == pytest.approx(0.01)
 
 
 @pytest.mark.parametrize(

@@ -8,14 +8,12 @@ import keras
 import numpy as np
 
 from kerasbn._monitor import inspection, layer_probe, optimizers
-from kerasbn._run.run import Trace
+from kerasbn._run.run import Run
 
 _ROWS = 256
 
 
-def before_training(
-    model: keras.Model, x: Any, y: Any, batch_size: int
-) -> Trace:
+def before_training(model: keras.Model, x: Any, y: Any, batch_size: int) -> Run:
     """Return what one batch shows of a model, without training it.
 
     Raises:
@@ -61,7 +59,7 @@ def before_training(
     with contextlib.suppress(Exception):
         layers = layer_probe.ActivationProbe(model).read(x)
     total = np.array([float(np.sqrt(np.nansum(np.square(norms))))])
-    return Trace(
+    return Run(
         steps=np.zeros(1, int),
         scalars={
             "loss": np.array([found["loss"]]),

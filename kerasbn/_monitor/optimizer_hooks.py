@@ -1,7 +1,7 @@
 """What optimizers are handed, taken up while a train step is traced.
 
 The only file that knows how Keras applies gradients: `optimizer.apply` is
-replaced on the instance, for the length of the trace, by a method that also
+replaced on the instance, for the length of the run, by a method that also
 notes what it is handed.
 """
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from kerasbn._run.run import Trace
+from kerasbn._run.run import Run
 from kerasbn.diagnosis import Diagnosis, Finding
 
 START = '<!DOCTYPE html>\n<html lang="en" data-from="kerasbn">'
@@ -20,17 +20,17 @@ _WIDTH, _HEIGHT, _LEFT, _BOTTOM, _TOP = 640, 220, 80, 34, 14
 _LOGARITHMIC = 30
 
 
-def html(trace: Trace, diagnosis: Diagnosis, name: str) -> str:
+def html(run: Run, diagnosis: Diagnosis, name: str) -> str:
     """Return the page.
 
     It needs nothing beside itself: it can be sent, kept and printed.
 
     Args:
-        trace: The run.
+        run: The run.
         diagnosis: What is wrong with it.
         name: What to call the run if its model is not known.
     """
-    model = trace.model.get("name") or name
+    model = run.model.get("name") or name
     title = f"Diagnosis of {model}"
     count = len(diagnosis)
     verdict = (
@@ -40,24 +40,24 @@ def html(trace: Trace, diagnosis: Diagnosis, name: str) -> str:
     )
     body = [
         f"<h1>{_text(title)}</h1>",
-        f'<p class="quiet">{_text(_span(trace, name))}</p>',
+        f'<p class="quiet">{_text(_span(run, name))}</p>',
         f"<h2>{verdict}</h2>",
         *map(_card, diagnosis),
     ]
     if not diagnosis and diagnosis.healthy:
         body.append(f'<p class="healthy">{_text(diagnosis.healthy)}</p>')
-    if len(trace.steps):
+    if len(run.steps):
         body += [
             "<h2>Loss</h2>",
-            _loss(trace),
+            _loss(run),
             "<h2>Gradients and updates</h2>",
             '<p class="quiet">Layers down, steps across. Black is exactly '
             "zero, red is NaN or Inf.</p>",
             '<div class="maps">',
-            *map(_picture, flows(trace, model)),
+            *map(_picture, flows(run, model)),
             "</div>",
         ]
-    body += ["<h2>Settings</h2>", _settings(trace)]
+    body += ["<h2>Settings</h2>", _settings(run)]
     return (
         f'{START}\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -68,16 +68,16 @@ def html(trace: Trace, diagnosis: Diagnosis, name: str) -> str:
     )
 
 
-def flows(trace: Trace, name: str) -> list[dict[str, Any]]:
+def flows(run: Run, name: str) -> list[dict[str, Any]]:
     """What the heat maps draw, those of the run in TensorBoard."""
-    kernels = [i for i, shape in enumerate(trace.shapes) if len(shape) > 1]
-    shown = kernels or list(range(len(trace.shapes)))
-    sizes = [np.prod(shape) for shape in trace.shapes]
+    kernels = [i for i, shape in enumerate(run.shapes) if len(shape) > 1]
+    shown = kernels or list(range(len(run.shapes)))
+    sizes = [np.prod(shape) for shape in run.shapes]
     rows = {
-        "steps": trace.steps,
-        "labels": [trace.paths[i].removesuffix("/kernel") for i in shown],
+        "steps": run.steps,
+        "labels": [run.paths[i].removesuffix("/kernel") for i in shown],
     }
-    gradients = trace.tables["gradient_norm_max"] / np.sqrt(sizes)
+    gradients = run.tables["gradient_norm_max"] / np.sqrt(sizes)
     return [
         {
             **rows,
@@ -88,7 +88,7 @@ def flows(trace: Trace, name: str) -> list[dict[str, Any]]:
         },
         {
             **rows,
-            "rms": trace.tables["update_ratio"][:, shown].T,
+            "rms": run.tables["update_ratio"][:, shown].T,
             "title": f"Updates of {name!r}",
             "label": "update / weights",
             "limits": (-7.0, 0.0),
@@ -111,13 +111,13 @@ def _linked(source: str) -> str:
     return "".join(parts)
 
 
-def _span(trace, name):
-    if not len(trace.steps):
+def _span(run, name):
+    if not len(run.steps):
         return f"Run {name}, before its first reading."
-    planned = f" of {trace.planned_steps}" if trace.planned_steps else ""
+    planned = f" of {run.planned_steps}" if run.planned_steps else ""
     return (
-        f"Run {name}, steps {trace.steps[0]} to {trace.steps[-1]}{planned}, "
-        f"{len(trace.steps)} readings."
+        f"Run {name}, steps {run.steps[0]} to {run.steps[-1]}{planned}, "
+        f"{len(run.steps)} readings."
     )
 
 
@@ -158,9 +158,9 @@ def _picture(flow):
     return f'<img alt="Heat map: {_text(flow["title"])}" src="{source}">'
 
 
-def _loss(trace: Trace) -> str:
+def _loss(run: Run) -> str:
     """The loss over the steps, a mean for each reading."""
-    losses = trace.scalars["window/loss"]
+    losses = run.scalars["window/loss"]
     finite = np.isfinite(losses)
     if not finite.any():
         return "<p>No reading holds a finite loss.</p>"
@@ -170,8 +170,8 @@ def _loss(trace: Trace) -> str:
         heights = np.log10(losses) if by_log else losses
     bottom, top = np.log10([low, high]) if by_log else (low, high)
     span = (top - bottom) or 1.0
-    first, last = trace.steps[0], trace.steps[-1]
-    across = (trace.steps - first) / max(last - first, 1)
+    first, last = run.steps[0], run.steps[-1]
+    across = (run.steps - first) / max(last - first, 1)
     x = _LEFT + across * (_WIDTH - _LEFT - 8)
     y = _TOP + (top - heights) / span * (_HEIGHT - _BOTTOM - _TOP)
     y0, y1 = _HEIGHT - _BOTTOM, _TOP
@@ -223,9 +223,9 @@ def _extremes(indices, y):
     return indices[[lowest, highest, none.argmax()]]
 
 
-def _settings(trace: Trace) -> str:
-    model, count = trace.model, len(trace.paths)
-    entries = sum(int(np.prod(shape)) for shape in trace.shapes)
+def _settings(run: Run) -> str:
+    model, count = run.model, len(run.paths)
+    entries = sum(int(np.prod(shape)) for shape in run.shapes)
     output = model.get("output") or {}
     rows = {
         "model": model.get("name"),
@@ -233,7 +233,7 @@ def _settings(trace: Trace) -> str:
         "trainable variables": f"{count}, of {entries:,} entries",
         "output activation": output.get("activation"),
         "loss": model.get("loss"),
-        **trace.settings,
+        **run.settings,
     }
     lines = "".join(
         f"<tr><th>{_text(name.replace('_', ' '))}</th>"

@@ -45,7 +45,7 @@ _CHARTS = {
 }
 
 
-class Run:
+class TensorBoardRun:
     """Writes one run: curves, heat maps, text, charts, hyperparameters.
 
     Args:

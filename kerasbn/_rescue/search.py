@@ -245,11 +245,9 @@ class _Search:
         except Exception:  # a loss that cannot take these labels
             trial = Trial(changes, -1.0, 0.0, math.nan, self._static, 0)
         else:
-            trace = monitor.trace._replace(planned_steps=self._planned)
-            findings = _judge.judge(trace)[0] or (
-                [] if changes else self._static
-            )
-            self._signs = Signs(trace)
+            run = monitor.run._replace(planned_steps=self._planned)
+            findings = _judge.judge(run)[0] or ([] if changes else self._static)
+            self._signs = Signs(run)
             score, relative = _score(model, *self._validation)
             skill = (max(-1.0, 1.0 - self._signs.left) + relative) / 2
             trial = Trial(
@@ -282,9 +280,9 @@ class _Search:
                 if severity != "minor"
             ]
         usual = 1e-3 if signs.adaptive else 1e-2
-        rate = signs.trace.settings["learning_rate"]
+        rate = signs.run.settings["learning_rate"]
         if not isinstance(rate, float):  # a schedule, as it is at first
-            rate = float(signs.trace.scalars["learning_rate"][0])
+            rate = float(signs.run.scalars["learning_rate"][0])
         rates = {
             # A tenth at least, and never above the usual.
             "learning_rate_too_high": min(rate / 10, usual),

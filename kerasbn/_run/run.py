@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 
-class Trace(NamedTuple):
+class Run(NamedTuple):
     """A run, as rules judge it.
 
     Attributes:
@@ -36,7 +36,7 @@ class Trace(NamedTuple):
     planned_steps: int
     non_finite: tuple[int, str, str] | None
 
-    def until(self, step: int) -> "Trace":
+    def until(self, step: int) -> "Run":
         """The same run as it stood at an earlier step."""
         kept = self.steps <= step
         found = self.non_finite
@@ -49,7 +49,7 @@ class Trace(NamedTuple):
         )
 
 
-def from_directory(log_dir: str) -> Trace:
+def from_directory(log_dir: str) -> Run:
     """Read the run that `GradientMonitor` wrote into a directory.
 
     Raises:
@@ -85,7 +85,7 @@ def from_directory(log_dir: str) -> Trace:
     groups["gradient_rms"] = groups["gradient_norm"] / np.sqrt(sizes)
     found = notes("readings/non_finite")
     data = notes("readings/data")
-    return Trace(
+    return Run(
         steps=np.array([step for step, *_ in rows], int),
         scalars={
             name: scalars[:, i] for i, name in enumerate(description["scalars"])

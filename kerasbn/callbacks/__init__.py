@@ -14,5 +14,5 @@ from kerasbn.callbacks._recover import (
 # `kerasbn.diagnose` knows log directories; here it learns of Keras.
 diagnosis.run_of.register(keras.Model, first_look.before_training)
 diagnosis.run_of.register(
-    GradientMonitor, lambda monitor, *ignored: monitor.trace
+    GradientMonitor, lambda monitor, *ignored: monitor.run
 )

@@ -21,7 +21,7 @@ from kerasbn._run.readings import (
     Reading,
     Recording,
 )
-from kerasbn._run.run import Trace
+from kerasbn._run.run import Run
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -177,7 +177,7 @@ class GradientMonitor(keras.callbacks.Callback):
         self._recording: Recording | None = None
         self._layer_readings: list[tuple[int, dict]] = []
         self._skipped_batches: dict[str, int] = {}
-        self._run: Any = None
+        self._tensorboard: Any = None
         self._seen: Any = None  # a weak reference to the model
         self._warned: set[str] = set()
         self._skipped_steps = 0
@@ -280,9 +280,9 @@ class GradientMonitor(keras.callbacks.Callback):
         self._planned_steps = 0
         self._inspection.see_model(self.model)
         if self.log_dir is not None:
-            from kerasbn._report.tensorboard import Run
+            from kerasbn._report.tensorboard import TensorBoardRun
 
-            self._run = Run(
+            self._tensorboard = TensorBoardRun(
                 self.log_dir, self._name, self._settings, self.hparams
             )
         recorder.attach(self)
@@ -302,10 +302,10 @@ class GradientMonitor(keras.callbacks.Callback):
         recording = self._recording
         if recording is not None and recording.readings:
             self._inspect()
-            if self._run is not None:
+            if self._tensorboard is not None:
                 step = recording.readings[-1].step
-                self._run.note(step, "data", self._inspection.data)
-                self._run.draw(recording)
+                self._tensorboard.note(step, "data", self._inspection.data)
+                self._tensorboard.draw(recording)
         if recording is not None:
             self._judge()
 
@@ -315,17 +315,17 @@ class GradientMonitor(keras.callbacks.Callback):
             self._recorder.detach(self)
             self._read_layers(last=True)
         recording = self._recording
-        if self._run is not None and recording and recording.readings:
+        if self._tensorboard is not None and recording and recording.readings:
             from kerasbn._report import tensorboard
 
-            self._run.draw(recording, last=True)
+            self._tensorboard.draw(recording, last=True)
             page = tensorboard.summary(
                 recording,
                 self._skipped_steps,
                 self.skipped_batches,
                 self.findings,
             )
-            self._run.text(recording.readings[-1].step, "summary", page)
+            self._tensorboard.text(recording.readings[-1].step, "summary", page)
         self._close()
         # Nor keep the model from being collected.
         self._recorder = None
@@ -355,8 +355,8 @@ class GradientMonitor(keras.callbacks.Callback):
             self._layer_readings = []
         if not self._started:
             self._planned_steps = int(first) - 1 + _planned(self.params)
-        if self._run is not None and not self._started:
-            self._run.begin(
+        if self._tensorboard is not None and not self._started:
+            self._tensorboard.begin(
                 int(first),
                 {
                     "description": self._inspection.model,
@@ -368,20 +368,22 @@ class GradientMonitor(keras.callbacks.Callback):
         finite = recording.first_non_finite is None
         recording.receive(window)
         found = recording.first_non_finite
-        if self._run is not None and found is not None and finite:
-            self._run.note(found.step, "non_finite", found)
-        if self._run is not None and self.histograms:
+        if self._tensorboard is not None and found is not None and finite:
+            self._tensorboard.note(found.step, "non_finite", found)
+        if self._tensorboard is not None and self.histograms:
             for step, counts in window.histograms.items():
                 if step == 1 or not step % self.every:
-                    self._run.add_histograms(step, recorder.paths, counts)
+                    self._tensorboard.add_histograms(
+                        step, recorder.paths, counts
+                    )
 
     @property
-    def trace(self) -> Trace:
+    def run(self) -> Run:
         """All that is known of the run, as `kerasbn.diagnose` judges it."""
         self._flush()
         recording = self._recording or Recording([], [], self.every, self._tell)
         readings = recording.readings
-        return Trace(
+        return Run(
             steps=np.array([reading.step for reading in readings], int),
             scalars={
                 name: np.array([reading.scalars[name] for reading in readings])
@@ -399,8 +401,8 @@ class GradientMonitor(keras.callbacks.Callback):
         )
 
     def _tell(self, reading: Reading, recording: Recording) -> None:
-        if self._run is not None:
-            self._run.add(reading, recording)
+        if self._tensorboard is not None:
+            self._tensorboard.add(reading, recording)
         if self.on_reading is not None:
             try:
                 self.on_reading(reading.step, reading.flat(recording.paths))
@@ -461,8 +463,8 @@ class GradientMonitor(keras.callbacks.Callback):
         if self._layer_readings:  # the first takes time to compile
             self._reading_time = self._layers_read - begin
         self._layer_readings.append((step, found))
-        if self._run is not None:
-            self._run.add_layers(step, found, last)
+        if self._tensorboard is not None:
+            self._tensorboard.add_layers(step, found, last)
 
     def _warn_once(self, message):
         if message.split("(")[0] not in self._warned:
@@ -474,9 +476,9 @@ class GradientMonitor(keras.callbacks.Callback):
             self._recorder.flush()
 
     def _close(self):
-        if self._run is not None:
-            self._run.close()
-            self._run = None
+        if self._tensorboard is not None:
+            self._tensorboard.close()
+            self._tensorboard = None
 
 
 def _check_hparam(name, value):

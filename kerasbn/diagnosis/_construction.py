@@ -175,4 +175,4 @@ def around_normalization(signs: Signs) -> Iterator[Finding]:
 
 
 def _first_hidden(signs):
-    return signs.trace.paths[signs.kernels[0]] if signs.kernels else "model"
+    return signs.run.paths[signs.kernels[0]] if signs.kernels else "model"

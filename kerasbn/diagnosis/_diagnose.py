@@ -4,8 +4,7 @@ import functools
 import os
 from typing import Any
 
-from kerasbn._run import run
-from kerasbn._run.run import Trace
+from kerasbn._run.run import Run, from_directory
 from kerasbn.diagnosis._finding import Diagnosis
 from kerasbn.diagnosis._judge import judge
 
@@ -64,7 +63,7 @@ def diagnose(
 
 
 @functools.singledispatch
-def run_of(subject: Any, x: Any, y: Any, batch_size: int) -> Trace:
+def run_of(subject: Any, x: Any, y: Any, batch_size: int) -> Run:
     """Return the numbers of a subject; each kind of subject is registered."""
     raise TypeError(
         "`subject` must be a GradientMonitor, a log directory or a "
@@ -75,4 +74,4 @@ def run_of(subject: Any, x: Any, y: Any, batch_size: int) -> Trace:
 @run_of.register(str)
 @run_of.register(os.PathLike)
 def _(log_dir, *ignored):
-    return run.from_directory(os.fspath(log_dir))
+    return from_directory(os.fspath(log_dir))

@@ -5,7 +5,7 @@ symptom alone is found in every second healthy network: published detectors that
 stop there flag 36 to 100 % of the models that train well.
 """
 
-from kerasbn._run.run import Trace
+from kerasbn._run.run import Run
 from kerasbn.diagnosis import _construction as construction
 from kerasbn.diagnosis import _training as training
 from kerasbn.diagnosis._finding import Finding
@@ -55,9 +55,9 @@ _EFFECTS = {
 }
 
 
-def judge(trace: Trace) -> tuple[list[Finding], str]:
+def judge(run: Run) -> tuple[list[Finding], str]:
     """Return the findings, first to mend first, and else what is healthy."""
-    signs = Signs(trace)
+    signs = Signs(run)
     return _causes([f for rule in _RULES for f in rule(signs)]), signs.healthy()
 
 

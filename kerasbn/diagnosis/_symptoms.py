@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from kerasbn._run.run import Trace
+from kerasbn._run.run import Run
 from kerasbn.diagnosis._thresholds import LIMITS
 
 _BOUNDED = {"tanh", "sigmoid", "softsign", "hardsigmoid", "hardtanh", "softmax"}
@@ -15,36 +15,36 @@ _ADAPTIVE |= {"Adagrad", "Adafactor", "Muon", "Ftrl"}
 
 
 class Signs:
-    """What the rules ask of a trace."""
+    """What the rules ask of a run."""
 
-    def __init__(self, trace: Trace):
-        self.trace = trace
-        self.model, self.data = trace.model, trace.data
-        self.layers: list[dict[str, Any]] = trace.model.get("layers", [])
-        self.output: dict[str, Any] = trace.model.get("output") or {}
-        self.targets: dict[str, Any] = trace.data.get("targets") or {}
-        self.inputs = [i for i in trace.data.get("inputs", []) if i]
-        self.planned_steps = trace.planned_steps
-        self.last_step = int(trace.steps[-1]) if len(trace.steps) else 0
+    def __init__(self, run: Run):
+        self.run = run
+        self.model, self.data = run.model, run.data
+        self.layers: list[dict[str, Any]] = run.model.get("layers", [])
+        self.output: dict[str, Any] = run.model.get("output") or {}
+        self.targets: dict[str, Any] = run.data.get("targets") or {}
+        self.inputs = [i for i in run.data.get("inputs", []) if i]
+        self.planned_steps = run.planned_steps
+        self.last_step = int(run.steps[-1]) if len(run.steps) else 0
         # One look before training: symptoms are told by themselves.
-        self.fresh = len(trace.steps) == 1 and self.last_step == 0
+        self.fresh = len(run.steps) == 1 and self.last_step == 0
         # A loss that need not fall, as of a game, tells nothing of learning.
         self.judged = (
-            len(trace.steps) > 3
+            len(run.steps) > 3
             and self.last_step >= LIMITS.warm_up
-            and trace.model.get("compiled_loss", True)
+            and run.model.get("compiled_loss", True)
         )
 
     @functools.cached_property
     def kernels(self) -> list[int]:
         """Columns of the layers' kernels, first layer first."""
-        by_path = {path: i for i, path in enumerate(self.trace.paths)}
+        by_path = {path: i for i, path in enumerate(self.run.paths)}
         known = [each["kernel"] for each in self.layers if each.get("kernel")]
         columns = [by_path[path] for path in known if path in by_path]
         return columns or [
             i
             for i, (path, shape) in enumerate(
-                zip(self.trace.paths, self.trace.shapes, strict=True)
+                zip(self.run.paths, self.run.shapes, strict=True)
             )
             if len(shape) > 1 and "embedding" not in path
         ]
@@ -52,18 +52,18 @@ class Signs:
     @functools.cached_property
     def recent(self) -> slice:
         """The last quarter of the readings, three at least."""
-        count = len(self.trace.steps)
+        count = len(self.run.steps)
         return slice(max(0, count - max(3, count // 4)), count)
 
     @functools.cached_property
     def start_loss(self) -> float:
         """Loss of the first batch."""
-        return float(self.trace.scalars["loss"][0])
+        return float(self.run.scalars["loss"][0])
 
     @functools.cached_property
     def losses(self) -> np.ndarray:
         """Mean loss of the steps up to each reading."""
-        return self.trace.scalars["window/loss"]
+        return self.run.scalars["window/loss"]
 
     @functools.cached_property
     def recent_loss(self) -> float:
@@ -97,7 +97,7 @@ class Signs:
         and reaches the loss of a constant guess before training ends.
         """
         late = slice(-max(5, len(self.losses) // 2), None)
-        steps, losses = self.trace.steps[late].astype(float), self.losses[late]
+        steps, losses = self.run.steps[late].astype(float), self.losses[late]
         if len(losses) < 4 or not np.isfinite(losses).all():
             return False
         steps = steps - steps[-1]
@@ -119,11 +119,11 @@ class Signs:
     @functools.cached_property
     def finite(self) -> np.ndarray:
         """Readings before the first NaN or Inf."""
-        return np.isfinite(self.trace.scalars["window/global_norm_max"])
+        return np.isfinite(self.run.scalars["window/global_norm_max"])
 
     def median(self, group: str) -> np.ndarray:
         """Of each variable, the median over the recent finite readings."""
-        table = self.trace.tables[group]
+        table = self.run.tables[group]
         kept = np.flatnonzero(self.finite)[
             -(self.recent.stop - self.recent.start) :
         ]
@@ -134,7 +134,7 @@ class Signs:
     @functools.cached_property
     def jolt(self) -> float:
         """Largest step of a typical kernel, over its norm."""
-        ratios = self.trace.tables["update_ratio"][:, self.kernels]
+        ratios = self.run.tables["update_ratio"][:, self.kernels]
         if not ratios.size:
             return 0.0
         ratios = np.where(np.isfinite(ratios), ratios, 0.0)
@@ -144,7 +144,7 @@ class Signs:
     def travel(self) -> float:
         """How far the kernel that moves most goes in all planned steps."""
         ratios = self.median("update_ratio")[self.kernels]
-        steps = self.trace.planned_steps or 10 * self.last_step
+        steps = self.run.planned_steps or 10 * self.last_step
         return float(np.max(ratios, initial=0.0)) * steps
 
     @functools.cached_property
@@ -163,7 +163,7 @@ class Signs:
         rms = self.median("gradient_rms")
         largest = np.max(rms, initial=0.0)
         return [
-            self.trace.paths[i]
+            self.run.paths[i]
             for i in self.kernels
             if rms[i] < LIMITS.starved * largest
         ]
@@ -187,19 +187,19 @@ class Signs:
 
     def units(self, measure: str) -> dict[str, float]:
         """The last reading of the layers."""
-        if not self.trace.layers:
+        if not self.run.layers:
             return {}
-        numbers = self.trace.layers[-1][1].get(measure, {})
+        numbers = self.run.layers[-1][1].get(measure, {})
         return {k: v for k, v in numbers.items() if v == v}
 
     @property
     def adaptive(self) -> bool:
         """Whether steps do not depend on the size of the gradient."""
-        return self.trace.settings.get("optimizer") in _ADAPTIVE
+        return self.run.settings.get("optimizer") in _ADAPTIVE
 
     def healthy(self) -> str:
         """What the numbers of a healthy run are, in a sentence."""
-        if not len(self.trace.steps):
+        if not len(self.run.steps):
             return "Nothing was recorded yet."
         guess = (
             f" (a constant guess has {self.trivial_loss:.3g})"

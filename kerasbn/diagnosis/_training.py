@@ -14,9 +14,9 @@ from kerasbn.diagnosis._thresholds import LIMITS
 def learning_rate_too_high(signs: Signs) -> Iterator[Finding]:
     """Steps that overturn the weights."""
     if signs.jolt > LIMITS.overturned and signs.suffers:
-        ratios = signs.trace.tables["update_ratio"][:, signs.kernels]
+        ratios = signs.run.tables["update_ratio"][:, signs.kernels]
         typical = np.nan_to_num(np.median(ratios, axis=1))
-        first = signs.trace.steps[np.argmax(typical > LIMITS.overturned)]
+        first = signs.run.steps[np.argmax(typical > LIMITS.overturned)]
         yield finding(
             "learning_rate_too_high",
             "optimizer",
@@ -30,13 +30,13 @@ def learning_rate_too_high(signs: Signs) -> Iterator[Finding]:
 
 def non_finite(signs: Signs) -> Iterator[Finding]:
     """NaN or Inf in a gradient."""
-    if signs.trace.non_finite is not None:
-        step, variable, origin = signs.trace.non_finite
+    if signs.run.non_finite is not None:
+        step, variable, origin = signs.run.non_finite
         told = {
             "forward": "the loss of that step is not finite either",
             "backward": "the loss of that step is finite",
         }.get(origin, "the train step does not tell its loss")
-        skipped = signs.trace.settings.get("skip_non_finite", False)
+        skipped = signs.run.settings.get("skip_non_finite", False)
         done = " Clipped skipped the step: no weight was touched."
         yield finding(
             "non_finite",
@@ -88,7 +88,7 @@ def vanishing_gradient(signs: Signs) -> Iterator[Finding]:
     starved = len(signs.starved) > 0.3 * hidden > 0
     small = signs.decades > LIMITS.decades
     if (signs.stuck and (small or starved)) or (signs.fresh and small):
-        where = signs.starved or [signs.trace.paths[signs.kernels[0]]]
+        where = signs.starved or [signs.run.paths[signs.kernels[0]]]
         yield finding(
             "vanishing_gradient",
             where[0],
@@ -103,14 +103,14 @@ def vanishing_gradient(signs: Signs) -> Iterator[Finding]:
 
 def clipping_always_on(signs: Signs) -> Iterator[Finding]:
     """Clipping that cuts every gradient down to nothing."""
-    total = signs.trace.scalars["global_norm"]
-    clipped = signs.trace.scalars["clipped/global_norm"]
+    total = signs.run.scalars["global_norm"]
+    clipped = signs.run.scalars["clipped/global_norm"]
     if signs.adaptive or not signs.suffers or not signs.finite.any():
         return
     with np.errstate(divide="ignore", invalid="ignore"):
         left = np.nan_to_num(clipped / total, nan=1.0)
     if (left[signs.finite] < LIMITS.clipped).mean() > 0.9:
-        settings, usual = signs.trace.settings, "clipnorm=1.0"
+        settings, usual = signs.run.settings, "clipnorm=1.0"
         kinds = ("clipnorm", "clipvalue", "global_clipnorm")
         set_ = next(
             (f"{k}={settings[k]}" for k in kinds if settings.get(k)), ""
@@ -121,7 +121,7 @@ def clipping_always_on(signs: Signs) -> Iterator[Finding]:
         yield finding(
             "clipping_always_on",
             "optimizer",
-            signs.trace.steps[0],
+            signs.run.steps[0],
             "serious",
             f"Clipping leaves {np.median(left):.2g} of the gradient's norm at "
             f"{(left < LIMITS.clipped).mean():.0%} of the readings.",
@@ -136,7 +136,7 @@ def learning_rate_too_low(signs: Signs) -> Iterator[Finding]:
         yield finding(
             "learning_rate_too_low",
             "optimizer",
-            signs.trace.steps[0],
+            signs.run.steps[0],
             "serious",
             "All planned steps together move no kernel by more than "
             f"{signs.travel:.2g} of its norm, and {_level(signs)}.",
@@ -154,7 +154,7 @@ def oscillating_loss(signs: Signs) -> Iterator[Finding]:
         yield finding(
             "oscillating_loss",
             "loss",
-            signs.trace.steps[len(losses)],
+            signs.run.steps[len(losses)],
             "serious",
             f"The loss of neighbouring readings differs by {jumps:.0%} of its "
             f"mean, and {_level(signs)}.",
@@ -164,7 +164,7 @@ def oscillating_loss(signs: Signs) -> Iterator[Finding]:
 
 def batch_statistics_mismatch(signs: Signs) -> Iterator[Finding]:
     """Moving statistics that are not those of the batches."""
-    planned = signs.trace.planned_steps
+    planned = signs.run.planned_steps
     slow = {
         each["path"]: each["momentum"] ** planned
         for each in signs.layers
@@ -233,7 +233,7 @@ def _level(signs):
 
 
 def _rates(signs) -> dict[str, Any]:
-    rate = float(signs.trace.scalars["learning_rate"][0])
+    rate = float(signs.run.scalars["learning_rate"][0])
     usual = 1e-3 if signs.adaptive else 1e-2
     return {
         "rate": f"{rate:g}",
@@ -245,7 +245,7 @@ def _rates(signs) -> dict[str, Any]:
 def _since(signs, measure, layer, limit):
     """The first of the last steps at which a layer was beyond a limit."""
     since = signs.last_step
-    for step, numbers in reversed(signs.trace.layers):
+    for step, numbers in reversed(signs.run.layers):
         if not numbers.get(measure, {}).get(layer, 0.0) > limit:
             break
         since = step
