@@ -89,11 +89,17 @@ def plain(
 
 def loss(axes, monitor, history):
     """Draw the loss of each step and that of a constant guess."""
-    losses = monitor.history["loss"]
-    axes.plot(monitor.history["step"], losses, color=BLUE, linewidth=1)
+    steps, losses = monitor.history["step"], monitor.history["loss"]
+    axes.plot(steps, losses, color=BLUE, linewidth=1)
+    lost = steps[~np.isfinite(losses)]
+    if len(lost):
+        axes.axvspan(lost[0], steps[-1], color="red")
+        axes.text(
+            np.mean(lost), 1, "the loss is NaN", color="white", ha="center"
+        )
     guess = monitor.run.data["targets"]["trivial_loss"]
-    level(axes, guess, "a constant guess", ORANGE)
-    axes.set_title("the loss", fontsize=10)
+    level(axes, guess)
+    axes.set_title("loss (dashed: a constant guess)", fontsize=10)
     highest = np.nanmax(losses)
     if highest > 30 * guess:
         axes.set_yscale("log")
@@ -117,9 +123,9 @@ def updates(axes, monitor, history):
     """Draw what share of its norm a typical kernel moves by in each step."""
     ratios = np.median(kernels(monitor, "update_ratio"), axis=0)
     axes.plot(monitor.history["step"], ratios, color=BLUE, linewidth=1)
-    level(axes, 1e-3, "usual", ORANGE)
+    level(axes, 1e-3)
     axes.set_yscale("log")
-    axes.set_title("step / weights of a typical kernel", fontsize=10)
+    axes.set_title("step / weights (dashed: usual)", fontsize=10)
 
 
 def profile(axes, monitor, history):
@@ -152,10 +158,11 @@ def scales(axes, monitor, history):
     """Draw the deviation of each input feature."""
     deviations = np.std(UNEVEN, axis=0)
     axes.plot(deviations, "o", color=BLUE, markersize=3)
-    level(axes, 1.0, "normalized", ORANGE)
+    level(axes, 1.0)
     axes.set_yscale("symlog", linthresh=0.1)
+    axes.set_ylim(-0.05, 1e5)
     axes.set_xlabel("input feature", fontsize=8, loc="left")
-    axes.set_title("standard deviation of the inputs", fontsize=10)
+    axes.set_title("deviation of the inputs (dashed: normalized)", fontsize=10)
 
 
 def columns(axes, monitor, history):
@@ -202,19 +209,9 @@ def bars(axes, monitor, measure, title):
     axes.set_title(title, fontsize=10)
 
 
-def level(axes, height, text, colour):
-    """Draw a dashed line with its meaning."""
-    axes.axhline(height, color=colour, linestyle="--", linewidth=1)
-    axes.text(
-        1,
-        height,
-        text,
-        color=colour,
-        ha="right",
-        va="bottom",
-        fontsize=8,
-        transform=axes.get_yaxis_transform(),
-    )
+def level(axes, height):
+    """Draw a dashed line."""
+    axes.axhline(height, color=ORANGE, linestyle="--", linewidth=1)
 
 
 POISONED, UNEVEN = X.copy(), X.copy()
@@ -266,9 +263,10 @@ CASES = {
     ),
     "oscillating_loss": Case(
         plain(1, "leaky_relu"),
-        "brighter and brighter",
+        "restless, not fading",
         loss,
-        lambda: SGD(0.5, 0.9),
+        lambda: SGD(0.4, 0.9),
+        epochs=3,
     ),
     "batch_statistics_mismatch": Case(
         plain(momentum=0.9999), "healthy", accuracies

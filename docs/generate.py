@@ -1,0 +1,189 @@
+"""Pages that have their text elsewhere: README, recipes, docstrings."""
+
+import ast
+import inspect
+import re
+import shutil
+import types
+from pathlib import Path
+from typing import Any
+
+import kerasbn
+from kerasbn import _recipes
+
+_ROOT = Path(__file__).parents[1]
+_ROOMS = (
+    kerasbn,
+    kerasbn.layers,
+    kerasbn.models,
+    kerasbn.optimizers,
+    kerasbn.clipping,
+    kerasbn.callbacks,
+    kerasbn.diagnosis,
+    kerasbn.inference,
+)
+
+
+def include_readme(app: Any, page: str, source: list[str]) -> None:
+    """Put the README in the place of `<!-- README -->`, its links adapted."""
+    text = (_ROOT / "README.md").read_text("utf-8")
+    text = re.sub(r"(!?)\[([^\]]*)\]\(([^)\s]+)\)", _adapted_link, text)
+    if page == "index":
+        app.env.note_dependency(str(_ROOT / "README.md"))
+        source[0] = source[0].replace("<!-- README -->", text)
+
+
+def _adapted_link(match):
+    """A recipe has a page here, a picture a copy; no other file has either."""
+    mark, label, target = match.groups()
+    parts = target.split("/")
+    tails = ("/".join(parts[start:]) for start in range(len(parts)))
+    path = next((each for each in tails if (_ROOT / each).is_file()), "")
+    if mark:
+        return f"![{label}](../{path})" if path else match[0]
+    if path.startswith("recipes/") and path.endswith((".py", "README.md")):
+        name = Path(path).stem.replace("README", "index")
+        return f"[{label}](_generated/recipes/{name}.md)"
+    return match[0] if "://" in target or target[0] == "#" else label
+
+
+def write_recipes(folder: Path) -> None:
+    """Write a page for each recipe, and one that lists them."""
+    recipes = _recipes.recipes()
+    pages = {name: _recipe_page(recipe) for name, recipe in recipes.items()}
+    rows = (
+        f"| [{name}]({name}.md) | {recipe.header['Description']} "
+        f"| {recipe.seconds} |"
+        for name, recipe in recipes.items()
+    )
+    pages["index"] = "\n".join(
+        [
+            "# Recipes",
+            "Each is one file of straight code on real data. It takes a claim, "
+            "shows it failing or holding, prints a table and leaves runs for "
+            "TensorBoard. `kerasbn copy NAME` puts one into your folder.",
+            "",
+            "| recipe | result | seconds on two CPU cores |",
+            "|---|---|---|",
+            *rows,
+            _toctree(recipes),
+        ]
+    )
+    _write(folder, pages)
+
+
+def _recipe_page(recipe):
+    """A recipe is prose in strings of its own, and code between them."""
+    lines = recipe.source.splitlines()
+    cells, end = [], 0
+    for node in ast.parse(recipe.source).body:
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            cells += [_code(lines[end : node.lineno - 1])]
+            cells += [inspect.cleandoc(node.value.value)]
+            end = node.end_lineno
+    cells += [_code(lines[end:])]
+    head = (
+        f"# {recipe.header['Title']}\n\n{recipe.header['Description']}\n\n"
+        f"`kerasbn copy {recipe.name}` puts this page into your folder, as a "
+        "file to run and change."
+    )
+    return "\n\n".join([head, *filter(None, cells[2:])])
+
+
+def _code(lines):
+    code = "\n".join(lines).strip()
+    return f"```python\n{code}\n```" if code else ""
+
+
+def write_api(folder: Path) -> None:
+    """Write a page for each room, with every public name in it."""
+    pages = {room.__name__: _room_page(room) for room in _ROOMS}
+    pages["index"] = "# API\n" + _toctree(pages, ":maxdepth: 1")
+    _write(folder, pages)
+
+
+def _room_page(room):
+    page = [f"# {room.__name__}", "```{eval-rst}"]
+    page += [f".. automodule:: {room.__name__}"]
+    elsewhere = []
+    for name, value in public_names(room).items():
+        if room is not kerasbn and vars(kerasbn).get(name) is value:
+            elsewhere.append(f"`kerasbn.{name}`")
+        elif inspect.isclass(value):
+            page += [f".. autoclass:: {room.__name__}.{name}"]
+            page += [f"   :members: {', '.join(_members(value))}"]
+        elif inspect.isroutine(value):
+            page += [f".. autofunction:: {room.__name__}.{name}"]
+        else:
+            page += [f".. autodata:: {room.__name__}.{name}"]
+            page += ["   :no-value:"] if len(repr(value)) > 300 else []
+    if elsewhere:
+        page += ["", "Also under a shorter name: " + ", ".join(elsewhere) + "."]
+    return "\n".join([*page, "```"])
+
+
+def public_names(room: types.ModuleType) -> dict[str, Any]:
+    """Return what a room offers, without rooms."""
+    return {
+        name: value
+        for name, value in vars(room).items()
+        if name[0] != "_" and not inspect.ismodule(value)
+    }
+
+
+def to_rest(app, what, name, value, options, lines) -> None:
+    """Rewrite the Markdown of a docstring in reStructuredText."""
+    blocks = "\n".join(lines).split("\n\n")
+    for index, block in enumerate(blocks):
+        if ">>>" in block:  # not indented, which napoleon asks for
+            block = block.replace("Example:\n", ".. rubric:: Example\n\n")
+        elif block.startswith("    "):
+            block = f"::\n\n{block}"
+        else:
+            block = block.replace("|", r"\|")
+            block = re.sub(r"(?<!`)`([^`]+)`(\w?)", _code_or_name, block)
+            block = re.sub(r"\[([^\]`]+)\]\((\S+?)\)", _link, block)
+        blocks[index] = block
+    lines[:] = "\n\n".join(blocks).split("\n")
+
+
+def _code_or_name(match):
+    """A name stays in single backticks, and is a link where it can be."""
+    text, letter = match.groups()
+    text = " ".join(text.split()).replace(r"\|", "|")
+    code = f"`{text}`" if re.fullmatch(r"[\w.]+", text) else f"``{text}``"
+    return rf"{code}\ {letter}" if letter else code
+
+
+def _link(match):
+    return f"`{' '.join(match[1].split())} <{match[2]}>`__"
+
+
+def _members(value):
+    """Methods and properties that no class outside of kerasbn has as well."""
+    ours, foreign = set(), set()
+    for each in value.__mro__:
+        names = ours if each.__module__.startswith("kerasbn") else foreign
+        names |= vars(each).keys()
+    return sorted(
+        name
+        for name in ours - foreign
+        if name[0] != "_"
+        and isinstance(
+            inspect.getattr_static(value, name),
+            types.FunctionType | property | classmethod,
+        )
+    )
+
+
+def _toctree(names, *options):
+    return "\n".join(
+        ["", "```{toctree}", *(options or [":hidden:"]), *names, "```", ""]
+    )
+
+
+def _write(folder, pages):
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for name, text in pages.items():
+        (folder / f"{name}.md").write_text(text, "utf-8")
