@@ -22,6 +22,7 @@ exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = "kerasbn"
 html_copy_source = False
+highlight_language = "none"
 pygments_style = "friendly"
 pygments_dark_style = "monokai"
 
@@ -47,8 +48,7 @@ myst_substitutions = {
 default_role = "py:obj"
 autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented"
-napoleon_custom_sections = ["Reference"]
-napoleon_use_ivar = True
+napoleon_custom_sections = ["Reference", ("Attributes", "params_style")]
 
 
 def setup(app):

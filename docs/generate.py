@@ -111,7 +111,8 @@ def _room_page(room):
             elsewhere.append(f"`kerasbn.{name}`")
         elif inspect.isclass(value):
             page += [f".. autoclass:: {room.__name__}.{name}"]
-            page += [f"   :members: {', '.join(_members(value))}"]
+            if members := _members(value):  # an empty list means all
+                page += [f"   :members: {', '.join(members)}"]
         elif inspect.isroutine(value):
             page += [f".. autofunction:: {room.__name__}.{name}"]
         else:
