@@ -21,7 +21,7 @@ exclude_patterns = ["_build"]
 
 html_theme = "furo"
 html_title = "kerasbn"
-html_copy_source = False
+html_copy_source = html_show_copyright = False
 highlight_language = "none"
 pygments_style = "friendly"
 pygments_dark_style = "monokai"

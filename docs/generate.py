@@ -116,19 +116,24 @@ def _room_page(room):
         elif inspect.isroutine(value):
             page += [f".. autofunction:: {room.__name__}.{name}"]
         else:
-            page += [f".. autodata:: {room.__name__}.{name}"]
-            page += ["   :no-value:"] if len(repr(value)) > 300 else []
+            page += [f".. py:data:: {name}", f"   :module: {room.__name__}"]
+            page += ["", f"   ``{value!r}``"]
     if elsewhere:
         page += ["", "Also under a shorter name: " + ", ".join(elsewhere) + "."]
     return "\n".join([*page, "```"])
 
 
 def public_names(room: types.ModuleType) -> dict[str, Any]:
-    """Return what a room offers, without rooms."""
+    """Return the classes, functions and tuples of names that a room offers."""
     return {
         name: value
         for name, value in vars(room).items()
-        if name[0] != "_" and not inspect.ismodule(value)
+        if name[0] != "_"
+        and not hasattr(value, "dispatch")  # where rooms register with another
+        and (
+            isinstance(value, tuple)
+            or getattr(value, "__module__", "").startswith("kerasbn.")
+        )
     }
 
 
@@ -161,14 +166,18 @@ def _link(match):
 
 
 def _members(value):
-    """Methods and properties that no class outside of kerasbn has as well."""
-    ours, foreign = set(), set()
+    """Methods and properties that are not described elsewhere."""
+    ours, elsewhere = set(), set()
+    described = [
+        each for room in _ROOMS for each in public_names(room).values()
+    ]
     for each in value.__mro__:
-        names = ours if each.__module__.startswith("kerasbn") else foreign
-        names |= vars(each).keys()
+        is_ours = each.__module__.startswith("kerasbn.")
+        is_ours &= each is value or each not in described
+        (ours if is_ours else elsewhere).update(vars(each))
     return sorted(
         name
-        for name in ours - foreign
+        for name in ours - elsewhere
         if name[0] != "_"
         and isinstance(
             inspect.getattr_static(value, name),

@@ -162,7 +162,7 @@ def scales(axes, monitor, history):
     axes.set_yscale("symlog", linthresh=0.1)
     axes.set_ylim(-0.05, 1e5)
     axes.set_xlabel("input feature", fontsize=8, loc="left")
-    axes.set_title("deviation of the inputs (dashed: normalized)", fontsize=10)
+    axes.set_title("deviations (dashed: normalized)", fontsize=10)
 
 
 def columns(axes, monitor, history):
