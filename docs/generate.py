@@ -27,15 +27,20 @@ _ROOMS = (
 def include_readme(app: Any, page: str, source: list[str]) -> None:
     """Put the README in the place of `<!-- README -->`, its links adapted."""
     text = (_ROOT / "README.md").read_text("utf-8")
-    text = re.sub(r"(!?)\[([^\]]*)\]\(([^)\s]+)\)", _adapted_link, text)
     if page == "index":
         app.env.note_dependency(str(_ROOT / "README.md"))
-        source[0] = source[0].replace("<!-- README -->", text)
+        source[0] = source[0].replace("<!-- README -->", _adapted(text))
+
+
+def _adapted(text):
+    label = r"(?:!\[[^\]]*\]\([^)]*\)|[^\[\]])*"  # may be a picture
+    return re.sub(rf"(!?)\[({label})\]\(([^)\s]+)\)", _adapted_link, text)
 
 
 def _adapted_link(match):
-    """A recipe has a page here, a picture a copy; no other file has either."""
+    """Recipes and guides are pages here, pictures are copied, no more."""
     mark, label, target = match.groups()
+    label = _adapted(label)
     parts = target.split("/")
     tails = ("/".join(parts[start:]) for start in range(len(parts)))
     path = next((each for each in tails if (_ROOT / each).is_file()), "")
@@ -44,6 +49,8 @@ def _adapted_link(match):
     if path.startswith("recipes/") and path.endswith((".py", "README.md")):
         name = Path(path).stem.replace("README", "index")
         return f"[{label}](_generated/recipes/{name}.md)"
+    if path.startswith("docs/") and path.endswith(".md"):
+        return f"[{label}]({path.removeprefix('docs/')})"
     return match[0] if "://" in target or target[0] == "#" else label
 
 

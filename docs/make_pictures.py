@@ -230,7 +230,7 @@ CASES = {
         plain(activation="elu"), "red from one step on", loss, x=POISONED
     ),
     "symmetric_units": Case(
-        plain(3, kernel=lambda: Constant(0.03)), "nothing to be seen", columns
+        plain(3, kernel=lambda: Constant(0.03)), "nothing unusual", columns
     ),
     "input_scale": Case(plain(), "off the scale", scales, x=UNEVEN),
     "exploding_gradient": Case(
