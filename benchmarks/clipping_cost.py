@@ -45,7 +45,7 @@ def cnn():
 
 
 def compiled(build, rule, jit_compile):
-    """Return a compiled network, with the stock clipping if `rule` is `None`."""
+    """Return a compiled network, with stock clipping if `rule` is `None`."""
     keras.utils.set_random_seed(0)
     model = build()
     if rule is None:
