@@ -140,7 +140,7 @@ def test_recipe_prints_the_table_it_quotes_and_leaves_its_runs(
     runs = list(folder.glob(f"logs/{recipe.stem}/*/gradients/*tfevents*"))
     assert runs
     last = output.rstrip().splitlines()[-1]
-    command = re.search("tensorboard --logdir (.+)", last)
+    command = re.search(r"tensorboard\.main --logdir (.+)", last)
     assert command
     assert Path(command[1]).is_dir()
     if recipe.stem == "train_deep_mlp":
