@@ -10,7 +10,7 @@ from kerasbn import layers
 from kerasbn._graph import kinds
 from kerasbn._graph.graph import SOFTMAX, Anatomy, Graph, has_kernel
 from kerasbn._graph.surgery import Edit, is_about_masks, rebuilt
-from kerasbn._monitor import inspection
+from kerasbn._monitor import model_description
 from kerasbn.models import _initializers
 
 _KERNEL_LAYERS = {*kinds.LINEAR, keras.layers.EinsumDense}
@@ -63,7 +63,7 @@ def _input_normalization(anatomy, tensor):
     below = anatomy.graph.below(tensor)
     first = [n.operation for n in anatomy.graph.consumers(tensor)]
     scaled = any(
-        isinstance(each, inspection.SCALES_INPUTS) for each in below
+        isinstance(each, model_description.SCALES_INPUTS) for each in below
     ) or any(
         isinstance(each, keras.layers.Lambda)
         or type(each).__name__ in _ARITHMETIC

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
-from kerasbn._monitor import first_look, inspection
+from kerasbn._monitor import first_look, model_description
 from kerasbn._rescue.changes import Change, apply, expressible
 from kerasbn.callbacks import GradientMonitor
 from kerasbn.diagnosis import Finding, _judge
@@ -334,7 +334,7 @@ def _score(model, x, y):
     if not np.isfinite(predicted).all():
         return 0.0, -1.0
     classes = np.unique(y)
-    if "crossentropy" not in str(inspection.loss_of(model)[0]):
+    if "crossentropy" not in str(model_description.loss_of(model)[0]):
         error = np.mean(np.square(predicted - y))
         score = 1.0 - error / max(y.var(axis=0).mean(), 1e-12)
         return float(score), float(max(-1.0, score))
@@ -345,7 +345,7 @@ def _score(model, x, y):
         right = predicted.argmax(axis=1) == y.argmax(axis=1)
         guess = y.mean(axis=0).max()
     else:
-        limit = 0.0 if inspection.loss_of(model)[1] else 0.5
+        limit = 0.0 if model_description.loss_of(model)[1] else 0.5
         right = (predicted > limit) == (y > 0.5)
         guess = np.maximum(y.mean(axis=0), 1.0 - y.mean(axis=0)).mean()
     score = float(np.mean(right))
