@@ -474,17 +474,21 @@ def test_commands_work_where_keras_cannot_be_imported(command, runs, tmp_path):
     ids=["keras first", "kerasbn first"],
 )
 def test_saved_model_loads_whatever_is_imported_first(imports, tmp_path):
-    kerasbn.models.mlp((3,), [4], 1).save(tmp_path / "model.keras")
+    model = kerasbn.models.mlp((3,), [4], 1)
+    model.compile(kerasbn.optimizers.Clipped("adam"), "mean_squared_error")
+    model.optimizer.build(model.trainable_variables)
+    model.save(tmp_path / "model.keras")
     # On the backend that is imported fastest.
     done = _python(
-        f"{imports}; import sys; print(sum(isinstance(layer, "
-        "kerasbn.layers.BatchNormalization) for layer in "
-        "keras.models.load_model(sys.argv[1]).layers))",
+        f"{imports}; import sys; "
+        "model = keras.models.load_model(sys.argv[1]); "
+        "print(sum(isinstance(layer, kerasbn.layers.BatchNormalization) "
+        "for layer in model.layers)); print(type(model.optimizer).__name__)",
         tmp_path / "model.keras",
         KERAS_BACKEND="numpy",
     )
     assert done.stderr == ""
-    assert done.stdout == "1\n"
+    assert done.stdout == "1\nClipped\n"
 
 
 @pytest.mark.parametrize("command", ["--version", "recipes", "copy -h"])

@@ -1,5 +1,7 @@
 """Each problem provoked in a real `fit`, beside a neighbour that is healthy."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -80,6 +82,12 @@ def _swinging(momentum):
     return _judged(model, optimizer, x, y, "mean_squared_error", epochs=12)
 
 
+@functools.cache
+def _healthy():
+    """The neighbour of several problems."""
+    return _judged(_network())
+
+
 _PAIRS = {
     "vanishing_gradient": (
         lambda: _judged(_deep("sigmoid"), _sgd()),
@@ -99,7 +107,7 @@ _PAIRS = {
         lambda: _judged(
             _network(bias_initializer=keras.initializers.Constant(-6.0))
         ),
-        lambda: _judged(_network(bias_initializer="zeros")),
+        _healthy,  # whose biases are drawn as zeros
     ),
     "saturated_activation": (
         lambda: _judged(
@@ -122,7 +130,7 @@ _PAIRS = {
     ),
     "output_mismatch": (
         lambda: _judged(_network(output="softmax")),
-        lambda: _judged(_network(output="sigmoid")),
+        _healthy,  # whose output is a sigmoid
     ),
     "learning_rate_too_high": (
         lambda: _judged(_network(), _adam(3.0)),
@@ -135,7 +143,7 @@ _PAIRS = {
     "not_learning": (
         # Labels that have nothing to do with the inputs.
         lambda: _judged(_network(), y=np.random.default_rng(0).permutation(_Y)),
-        lambda: _judged(_network()),
+        _healthy,
     ),
     "clipping_always_on": (
         lambda: _judged(_network(), _sgd(clipnorm=1e-5)),
