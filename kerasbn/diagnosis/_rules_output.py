@@ -55,18 +55,20 @@ def contradiction(
         model: From `kerasbn._monitor.inspection.describe_model`.
         targets: From `describe_data`, empty if unknown.
     """
-    output, loss = model.get("output"), model.get("loss")
-    if not output or not loss:
+    if not model.get("output") or not model.get("loss"):
         return None
-    for each in _checks(targets, loss, model["from_logits"], **output):
+    for each in _checks(model, targets):
         if each.applies:
-            fitting = _fitting(targets, output["units"])
+            fitting = _fitting(targets, model["output"]["units"])
             return each._replace(change={**fitting, **each.change})
     return None
 
 
-def _checks(targets, loss, logits, activation, units, **ignored):
+def _checks(model, targets):
     """Yield contradictions, and whether each applies; the first one counts."""
+    loss, logits = model["loss"], model["from_logits"]
+    activation = model["output"]["activation"]
+    units = model["output"]["units"]
     binary = loss == "binary_crossentropy"
     classes = loss in _CLASSES
     probabilities = activation in ("softmax", "sigmoid")
