@@ -9,18 +9,22 @@ import keras
 
 from kerasbn._graph import cloning, graph, surgery
 from kerasbn._rescue import layer_changes, recompile
-from kerasbn._rescue.change_texts import TEXTS
+from kerasbn.diagnosis._remedies import REMEDIES
 
 # A model that trains in its own way would be copied without it.
 _TRAINING = ("train_step", "test_step", "compute_loss", "fit", "compile")
+# Remedies that change a model, in the order of the table.
+_EDITS = {*layer_changes.CHANGES, "clipping", "learning_rate"}
+KINDS = tuple(name for name in REMEDIES if name in _EDITS)
 
 
 class Change(NamedTuple):
     """One thing that is done to a model.
 
     Attributes:
-        kind: "normalize_inputs", "normalize_hidden", "initializer",
-            "activation", "clipping", "learning_rate", "statistics" or "output".
+        kind: Name of a remedy: "output", "normalize_inputs", "initializer",
+            "normalize_hidden", "activation", "clipping", "learning_rate" or
+            "statistics".
         options: Of "activation": `activation`. Of "clipping": one of
             `clipnorm`, `clipvalue`, `global_clipnorm`. Of "learning_rate":
             `factor` or `value`. Of "output": any of `activation`, `units`,
@@ -31,13 +35,13 @@ class Change(NamedTuple):
     options: dict[str, Any] = {}  # noqa: RUF012, never written to
 
     def __str__(self) -> str:
-        """Return what is done, in a sentence."""
-        return TEXTS[self.kind][0](**self.options)
+        """Return what to do, in a sentence."""
+        return REMEDIES[self.kind].write(**self.options)[0]
 
     @property
     def patch(self) -> str:
-        """The code to write for it: lines taken away "-" and put in "+"."""
-        return TEXTS[self.kind][1](**self.options)
+        """The code to write for it: lines to remove "-" and to add "+"."""
+        return REMEDIES[self.kind].write(**self.options)[1]
 
 
 def expressible(model: Any) -> bool:
@@ -120,9 +124,9 @@ def _obstacle(model):
 
 
 def _check(change):
-    if change.kind not in TEXTS:
+    if change.kind not in KINDS:
         raise ValueError(
-            f"`kind` must be one of {', '.join(TEXTS)}. "
+            f"`kind` must be one of {', '.join(KINDS)}. "
             f"Received: kind={change.kind!r}."
         )
     least, known = _OPTIONS.get(change.kind, (0, ()))
