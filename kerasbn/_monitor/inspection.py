@@ -128,11 +128,8 @@ def _described(layer, activation):
 
 def _producer(layer):
     """Path of the layer whose output this one normalizes, if that is one."""
-    try:
-        producer = layer.input._keras_history.operation
-    except (AttributeError, ValueError):  # called nowhere, or more than once
-        return None
-    return getattr(producer, "path", None) or producer.name
+    producer = sublayers.producer(layer)
+    return getattr(producer, "path", None) or getattr(producer, "name", None)
 
 
 def _normalizes(layer):

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 import keras
 
-from kerasbn._graph import cloning, graph, surgery
+from kerasbn._graph import graph, keras_internals
+from kerasbn._monitor import optimizer_copy
 from kerasbn._rescue import layer_changes, recompile
 from kerasbn._rescue.change_texts import TEXTS
 
@@ -81,7 +82,7 @@ def apply(
         options.setdefault(change.kind, {}).update(change.options)
     loss = options.get("output", {}).pop("loss", recompile.KEPT)
     with _drawing(seed):
-        result = surgery.rebuilt(cloning.plain(model))
+        result = layer_changes.draw_not_finite(graph.plain(model))
         for kind, change in layer_changes.CHANGES.items():
             if kind in options and (kind != "output" or options[kind]):
                 result = change(result, **options[kind])
@@ -97,7 +98,7 @@ def _obstacle(model):
         return "which is not a Keras model"
     if not getattr(model, "compiled", False) or model.optimizer is None:
         return "which is not compiled"
-    plain = cloning.plain(model)
+    plain = graph.plain(model)
     if plain is None:
         return "which is subclassed or not built"
     for name in _TRAINING:
@@ -106,7 +107,7 @@ def _obstacle(model):
     for tensor in plain.inputs:
         if getattr(tensor, "ragged", False):
             return f"whose input {tensor.name!r} is ragged"
-    for layer in model._flatten_layers(include_self=False):
+    for layer in keras_internals.all_layers(model):
         if getattr(layer, "lora_enabled", False) or getattr(
             layer, "quantization_mode", None
         ):
@@ -135,7 +136,7 @@ def _check(change):
 
 _OPTIONS = {
     "activation": (1, ("activation",)),
-    "clipping": (0, recompile.CLIP_ARGUMENTS),
+    "clipping": (0, optimizer_copy.CLIPPING),
     "learning_rate": (1, ("factor", "value")),
     "output": (1, ("activation", "units", "loss")),
 }

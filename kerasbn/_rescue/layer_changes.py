@@ -8,9 +8,16 @@ import numpy as np
 
 from kerasbn import layers
 from kerasbn._graph import kinds
-from kerasbn._graph.graph import SOFTMAX, Anatomy, Graph, has_kernel
-from kerasbn._graph.surgery import Edit, is_about_masks, rebuilt
+from kerasbn._graph.graph import Graph
+from kerasbn._graph.rebuild import (
+    Edit,
+    changed,
+    first_tensor,
+    is_about_masks,
+    rebuild,
+)
 from kerasbn._monitor import inspection
+from kerasbn._rescue.anatomy import SOFTMAX, Anatomy
 from kerasbn.models import _initializers
 
 _KERNEL_LAYERS = {*kinds.LINEAR, keras.layers.EinsumDense}
@@ -40,28 +47,51 @@ _KERNEL_INITIALIZERS = (
     "pointwise_initializer",
 )
 _KERNELS = ("kernel", "depthwise_kernel", "pointwise_kernel")
+_DRAWN = (*_KERNELS, "recurrent_kernel", "bias", "recurrent_bias")
+
+
+def draw_not_finite(model: Any) -> Any:
+    """A copy with new values for weights that are not finite."""
+    graph = Graph(model)
+    edits = {each: Edit(keeps=_finite(each)) for each in graph.operations}
+    return rebuild(graph, edits)
+
+
+def _finite(operation):
+    scale = ("gamma", "beta")
+    if isinstance(operation, kinds.BATCH_NORMALIZATIONS):
+        statistics = [w for w in operation.weights if w.name not in scale]
+        if not all(map(_is_finite, statistics)):
+            # The count belongs to what was counted.
+            return lambda weight: weight.name in scale and _is_finite(weight)
+    return _is_finite
+
+
+def _is_finite(weight):
+    return bool(np.isfinite(weight.numpy()).all())
 
 
 def normalize_inputs(model: Any) -> Any:
     """A copy with an `InputBatchNormalization` at each input of numbers."""
     anatomy = Anatomy(model)
-    first, edits = {}, {}
+    edits = {}
     for tensor in model.inputs:
         normalization = _input_normalization(anatomy, tensor)
         if normalization is None:
             continue
-        taking = [n.operation for n in anatomy.graph.consumers(tensor)]
+        edit = Edit(after=((normalization, {}),))
+        taking = [call.operation for call in anatomy.consumers(tensor)]
         if not all(map(is_about_masks, taking)):
-            first[tensor._keras_history.operation.name] = normalization
+            edits[tensor] = edit
         for each in taking:
             if isinstance(each, keras.layers.Masking):  # it takes raw values
-                edits[each] = Edit(after=((normalization, {}),))
-    return rebuilt(model, edits, first)
+                edits[each] = edit
+    return rebuild(anatomy, edits)
 
 
 def _input_normalization(anatomy, tensor):
-    below = anatomy.graph.below(tensor)
-    first = [n.operation for n in anatomy.graph.consumers(tensor)]
+    below = anatomy.below(tensor)
+    first = [call.operation for call in anatomy.consumers(tensor)]
     scaled = any(
         isinstance(each, inspection.SCALES_INPUTS) for each in below
     ) or any(
@@ -70,7 +100,9 @@ def _input_normalization(anatomy, tensor):
         for each in first
     )
     # Frozen layers were trained on inputs as they are.
-    scaled |= any(has_kernel(each) and not each.trainable for each in below)
+    scaled |= any(
+        kinds.has_kernel(each) and not each.trainable for each in below
+    )
     channels_first = any(
         getattr(each, "data_format", "") == "channels_first" for each in below
     )
@@ -102,7 +134,7 @@ def normalize_hidden(model: Any) -> Any:
             elif type(_core(each)) in _KERNEL_LAYERS:
                 if not anatomy.is_gate(each):
                     edits[each] = _split(anatomy, each)
-    return rebuilt(model, edits)
+    return rebuild(anatomy, edits)
 
 
 def _normalized_sequence(anatomy, layer):
@@ -158,7 +190,7 @@ def draw_kernels(model: Any) -> Any:
     anatomy = Anatomy(model)
     edits = {}
     for each in anatomy.operations:
-        if not has_kernel(each) or not each.trainable:
+        if not kinds.has_kernel(each) or not each.trainable:
             continue
         name = anatomy.following_activation(each)
         if isinstance(each, _RECURRENT) or name in _LIKE_SIGMOID:
@@ -170,21 +202,14 @@ def draw_kernels(model: Any) -> Any:
             "bias_initializer": "zeros",
             "unit_forget_bias": True,
         }
-        redrawn = (*_KERNELS, "recurrent_kernel", "bias", "recurrent_bias")
-        if _configured(each.get_config(), _KERNEL_INITIALIZERS):
-            edits[each] = Edit(config, redrawn)
-    return rebuilt(model, edits)
+        before = each.get_config()
+        if changed(before, dict.fromkeys(_KERNEL_INITIALIZERS)) != before:
+            edits[each] = Edit(config, keeps=_all_but(_DRAWN))
+    return rebuild(anatomy, edits)
 
 
-def _configured(config, keys):
-    """Whether a layer, or one that it wraps, has one of the arguments."""
-    inside = [config.get(key) for key in ("layer", "cell")]
-    inside.extend(config.get("cells") or [])
-    return any(key in config for key in keys) or any(
-        _configured(each["config"], keys)
-        for each in inside
-        if isinstance(each, dict)
-    )
+def _all_but(names):
+    return lambda weight: weight.name not in names
 
 
 def replace_activations(model: Any, activation: Any) -> Any:
@@ -203,13 +228,14 @@ def replace_activations(model: Any, activation: Any) -> Any:
             neutral = type(each) is keras.layers.Activation
             label = each.name if neutral else anatomy.unique("activation")
             edits[each] = _activation_instead(each, activation, label)
-    return rebuilt(model, edits)
+    return rebuild(anatomy, edits)
 
 
 def _activation_instead(operation, activation, name):
     policy = getattr(operation, "dtype_policy", None)
     layer = keras.layers.Activation(activation, name=name, dtype=policy)
-    return Edit(instead=layer)
+    # It has not the other arguments of the operation.
+    return Edit(instead=lambda *a, **k: layer(first_tensor(*a, **k)))
 
 
 def trust_statistics(model: Any) -> Any:
@@ -218,8 +244,8 @@ def trust_statistics(model: Any) -> Any:
     It warms up anew: the first batches replace statistics that may have been
     moved too slowly. A frozen layer does not move them and stays.
     """
-    edits = {}
-    for each in Graph(model).operations:
+    graph, edits = Graph(model), {}
+    for each in graph.operations:
         stock = type(each) is keras.layers.BatchNormalization
         if not stock or each.renorm or not each.trainable:
             continue
@@ -228,7 +254,7 @@ def trust_statistics(model: Any) -> Any:
         edits[each] = Edit(
             instead=layers.BatchNormalization.from_config(config)
         )
-    return rebuilt(model, edits)
+    return rebuild(graph, edits)
 
 
 def replace_output(
@@ -240,12 +266,12 @@ def replace_output(
     """
     anatomy = Anatomy(model)
     parts = anatomy.outputs
-    cores = [each for each in parts if has_kernel(each)]
-    if len(anatomy.graph.outputs) != 1 or len(cores) != 1:
+    cores = [each for each in parts if kinds.has_kernel(each)]
+    if len(anatomy.model.outputs) != 1 or len(cores) != 1:
         raise ValueError(
             "`model` must have a single output, computed by a single layer, "
             f"for its output to change. Received: model={model.name!r} with "
-            f"{len(anatomy.graph.outputs)} outputs, computed by "
+            f"{len(anatomy.model.outputs)} outputs, computed by "
             f"{[each.name for each in cores]}. Change it by hand."
         )
     (core,) = cores
@@ -268,7 +294,8 @@ def replace_output(
             edits[last[0]] = _activation_instead(last[0], activation, name)
         else:
             config["activation"] = activation
-    return rebuilt(model, {**edits, core: Edit(config, redrawn)})
+    edit = Edit(config, keeps=_all_but(redrawn))
+    return rebuild(anatomy, {**edits, core: edit})
 
 
 def _width(core, units):

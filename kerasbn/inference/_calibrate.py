@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from kerasbn._graph import kinds, shadowing
+from kerasbn._graph import shadowing, sublayers
 from kerasbn.inference import _batches
 from kerasbn.layers import BatchNormalization, InputBatchNormalization
 
@@ -55,12 +55,8 @@ def calibrate(
     batches = _batches.Batches(data, steps, batch_size)
     if not model.built:
         model(batches.first(), training=False)
-    # Keras has no public list of all sublayers; tried with Keras 3.15.
-    layers = [
-        layer
-        for layer in model._flatten_layers()
-        if isinstance(layer, kinds.BATCH_NORMALIZATIONS) and layer.trainable
-    ]
+    inside = sublayers.batch_normalizations(model)
+    layers = [layer for layer in inside if layer.trainable]
     if not layers:
         raise ValueError(
             "`model` must have a batch normalization layer that is not frozen. "
