@@ -7,7 +7,10 @@ import keras
 
 from kerasbn._graph import activations, keras_internals, kinds, sublayers
 from kerasbn._graph.graph import Graph
+from kerasbn._graph.kinds import has_kernel
 
+KERNEL_LAYERS = {*kinds.LINEAR, keras.layers.EinsumDense}
+RECURRENT = (keras.layers.RNN, keras.layers.Bidirectional)
 _LINEAR = {"", "linear"}
 SOFTMAX = {"softmax", "logsoftmax", "sparsemax"}
 # Names under which `keras.ops` has activations.
@@ -47,7 +50,7 @@ class Anatomy(Graph):
 
     def following_activation(self, layer: Any) -> str:
         """Its activation, or the one that its output reaches."""
-        below = [e for e in self.below_layer(layer) if not kinds.has_kernel(e)]
+        below = [e for e in self.below_layer(layer) if not has_kernel(e)]
         names = map(self.activation_name, [layer, *below])
         return next(filter(None, names), "linear")
 
@@ -72,3 +75,9 @@ class Anatomy(Graph):
             free = f"{name}_{count}"
         self._names.add(free)
         return free
+
+
+def core_of(layer: Any) -> Any:
+    """The layer that a `TimeDistributed` wraps, or the layer itself."""
+    wrapped = isinstance(layer, keras.layers.TimeDistributed)
+    return layer.layer if wrapped else layer
