@@ -103,11 +103,8 @@ def _described(layer, activation):
 
 def _producer(layer):
     """Path of the one layer whose output this one normalizes, or `None`."""
-    try:
-        producer = layer.input._keras_history.operation
-    except (AttributeError, ValueError):  # called nowhere, or more than once
-        return None
-    return getattr(producer, "path", None) or producer.name
+    producer = sublayers.producer(layer)
+    return getattr(producer, "path", None) or getattr(producer, "name", None)
 
 
 def _normalizes_inputs(model):
