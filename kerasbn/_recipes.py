@@ -1,14 +1,19 @@
-"""The recipes that travel with the package: their list and their copies."""
+"""The recipes that come with the package: their list and their copies."""
 
 import ast
 import difflib
+import itertools
+import json
 import os
+import re
 import sys
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import NamedTuple
 
+# A block of prose is a string of its own, with its quotes at the margin.
+_PROSE = re.compile(r'(?ms)^"""\n(.*?)\n"""$')
 # Where the name to install is not the name to import.
 _PACKAGES = {"sklearn": "scikit-learn"}
 
@@ -22,11 +27,11 @@ class Recipe(NamedTuple):
 
     @property
     def seconds(self) -> str:
-        """What it takes on two CPU cores; empty if not measured."""
+        """Return its duration on two CPU cores, or "" if not measured."""
         return self.header.get("Seconds", "")
 
     def packages(self) -> list[str]:
-        """Names to install, without those that kerasbn itself needs."""
+        """Return what to install, beyond what kerasbn itself needs."""
         imported = set()
         for node in ast.walk(ast.parse(self.source)):
             if isinstance(node, ast.Import):
@@ -37,6 +42,27 @@ class Recipe(NamedTuple):
         own |= sys.stdlib_module_names
         imported = {name.partition(".")[0] for name in imported} - own
         return sorted(_PACKAGES.get(name) or name for name in imported)
+
+    def cells(self) -> list[tuple[str, str]]:
+        """Return what follows the header: "code" and "markdown" in turn."""
+        _, _, *parts = _PROSE.split(self.source)
+        kinds = itertools.cycle(("code", "markdown"))
+        cells = zip(kinds, map(str.strip, parts), strict=False)
+        return [(kind, text) for kind, text in cells if text]
+
+    def notebook(self) -> str:
+        """Return the recipe as a Jupyter notebook, which is JSON."""
+        title, description = map(self.header.get, ("Title", "Description"))
+        start = ("markdown", f"# {title}\n\n{description}")
+        cells = []
+        for number, (kind, text) in enumerate([start, *self.cells()]):
+            cell = {"cell_type": kind, "id": str(number), "source": text}
+            if kind == "code":
+                cell |= {"execution_count": None, "outputs": []}
+            cells.append(cell | {"metadata": {}})
+        kernel = {"display_name": "Python 3", "name": "python3"}
+        notebook = {"cells": cells, "metadata": {"kernelspec": kernel}}
+        return json.dumps(notebook | {"nbformat": 4, "nbformat_minor": 5})
 
 
 def recipes() -> dict[str, Recipe]:
@@ -49,22 +75,26 @@ def recipes() -> dict[str, Recipe]:
     return {name: Recipe(name, text, _header(text)) for name, text in found}
 
 
-def copy(recipe: Recipe, folder: str, force: bool = False) -> str:
+def copy(
+    recipe: Recipe, folder: str, force: bool = False, notebook: bool = False
+) -> str:
     """Write a recipe into a folder, made if missing, and return its path.
 
     Raises:
         ValueError: If the file is already there, without `force`.
         OSError: If it cannot be written.
     """
-    path = os.path.join(folder, f"{recipe.name}.py")
+    name = f"{recipe.name}.{'ipynb' if notebook else 'py'}"
+    path = os.path.join(folder, name)
     if os.path.exists(path) and not force:
         raise ValueError(
             "FOLDER must not hold the recipe yet. "
-            f"Received: {folder!r}, which holds {recipe.name}.py. "
+            f"Received: {folder!r}, which holds {name}. "
             "Pass another folder, or --force to replace what is there."
         )
     os.makedirs(folder, exist_ok=True)
-    Path(path).write_text(recipe.source, "utf-8")
+    text = recipe.notebook() if notebook else recipe.source
+    Path(path).write_text(text, "utf-8")
     return os.path.normpath(path)
 
 
@@ -87,7 +117,7 @@ def find(name: str) -> Recipe:
 
 
 def _folder() -> Traversable:
-    """Inside an installed package; beside the package in a clone."""
+    """Return the folder: in the installed package, or next to it in a clone."""
     package = resources.files("kerasbn")
     inside = package / "recipes"
     return inside if inside.is_dir() else Path(str(package)).parent / "recipes"

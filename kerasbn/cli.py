@@ -7,6 +7,8 @@ status; it imports what it needs, so that none waits for Keras without using it.
 import argparse
 import glob
 import os
+import shlex
+import shutil
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -55,7 +57,7 @@ def _parser():
         "kerasbn",
         description="Recipes to copy and train, and what is wrong with a run.",
     )
-    version = f"%(prog)s {kerasbn.__version__}"
+    version = f"kerasbn {kerasbn.__version__}"
     parser.add_argument("--version", action="version", version=version)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     status = (
@@ -101,8 +103,8 @@ def _parser():
 
     command = commands.add_parser(
         "copy",
-        help="put a recipe into a folder of yours",
-        description="Put a recipe into a folder of yours, to run and change.",
+        help="copy a recipe to a folder, as a script or a notebook",
+        description="Copy a recipe to a folder, to run and change.",
     )
     command.add_argument("name", metavar="NAME", help="see `kerasbn recipes`")
     command.add_argument(
@@ -115,6 +117,7 @@ def _parser():
     command.add_argument(
         "--force", action="store_true", help="replace a file that is there"
     )
+    command.add_argument("--notebook", action="store_true", help="write .ipynb")
     command.set_defaults(command=_copy_recipe)
     return parser
 
@@ -189,14 +192,13 @@ def _list_recipes(options) -> int:
 
 
 def _copy_recipe(options) -> int:
-    """Put the file there, and say what to do with it."""
-    import shlex
-
+    """Copy the recipe, and say what to do with it."""
     from kerasbn import _recipes
 
+    notebook = options.notebook
     try:
         recipe = _recipes.find(options.name)
-        path = _recipes.copy(recipe, options.folder, options.force)
+        path = _recipes.copy(recipe, options.folder, options.force, notebook)
     except ValueError as error:
         raise _Unusable(error) from error
     except OSError as error:
@@ -205,12 +207,15 @@ def _copy_recipe(options) -> int:
             f"{options.folder!r} ({error.strerror}). Pass another."
         ) from error
     print(f"{path}: {recipe.header.get('Title', recipe.name)}")
-    print(f"Next: python {shlex.quote(path)}")
+    on_path = os.path.dirname(shutil.which("python") or "")
+    is_active = on_path == os.path.dirname(sys.executable)
+    python = "python" if is_active else shlex.quote(sys.executable)
+    run = f"{python} {shlex.quote(path)}"
+    print("Next:", f"open {path} in Jupyter" if notebook else run)
     if recipe.seconds:
         print(f"It takes some {recipe.seconds} seconds on two CPU cores.")
-    if packages := recipe.packages():
-        names = " ".join(packages)
-        print(f"It needs {names}: pip install {names}")
+    if names := " ".join(recipe.packages()):
+        print(f"It needs {names}: {python} -m pip install {names}")
     return _HEALTHY
 
 

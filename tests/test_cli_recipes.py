@@ -1,11 +1,14 @@
 """The commands that list the recipes and copy one."""
 
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
 import pytest
 
 from kerasbn import _recipes, cli
@@ -17,13 +20,16 @@ _SOURCE = (_ROOT / "recipes" / f"{_NAME}.py").read_text("utf-8")
 
 def _run(*arguments, path, cwd):
     """Run the command in a process of its own, with `path` before all."""
-    code = "import sys; from kerasbn.cli import main; sys.exit(main())"
     return subprocess.run(
-        [sys.executable, "-W", "error", "-c", code, *arguments],
+        [sys.executable, "-W", "error", "-m", "kerasbn", *arguments],
         capture_output=True,
         text=True,
         cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(path)},
+        env={
+            **os.environ,
+            "PATH": os.path.dirname(sys.executable),
+            "PYTHONPATH": str(path),
+        },
     )
 
 
@@ -46,6 +52,7 @@ def test_copy_is_the_recipe_and_says_what_is_next(
     tmp_path, monkeypatch, capsys
 ):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", os.path.dirname(sys.executable))
     assert cli.main(["copy", _NAME]) == 0
     assert Path(f"{_NAME}.py").read_text("utf-8") == _SOURCE
     seconds = _recipes.find(_NAME).seconds
@@ -53,8 +60,18 @@ def test_copy_is_the_recipe_and_says_what_is_next(
         f"{_NAME}.py: Train a deep network that does not train",
         f"Next: python {_NAME}.py",
         f"It takes some {seconds} seconds on two CPU cores.",
-        "It needs scikit-learn: pip install scikit-learn",
+        "It needs scikit-learn: python -m pip install scikit-learn",
     ]
+
+
+def test_copy_names_the_interpreter_where_it_is_not_the_first_python(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert cli.main(["copy", _NAME, str(tmp_path)]) == 0
+    (command,) = re.findall("Next: (.*)", capsys.readouterr().out)
+    path = str(tmp_path / f"{_NAME}.py")
+    assert shlex.split(command) == [sys.executable, path]
 
 
 @pytest.mark.parametrize("name", [_NAME, f"{_NAME}.py"])
@@ -63,7 +80,35 @@ def test_copy_goes_into_a_folder_that_it_makes(name, tmp_path, capsys):
     assert cli.main(["copy", name, str(folder)]) == 0
     path = folder / f"{_NAME}.py"
     assert path.read_text("utf-8") == _SOURCE
-    assert f"Next: python '{path}'\n" in capsys.readouterr().out
+    assert f" '{path}'\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", _recipes.recipes())
+def test_notebook_is_valid_and_has_the_code_of_the_recipe(name, tmp_path):
+    recipe = _recipes.find(name)
+    path = _recipes.copy(recipe, str(tmp_path), notebook=True)
+    notebook = nbformat.read(path, as_version=nbformat.NO_CONVERT)
+    nbformat.validate(notebook, relax_add_props=False)
+    start, *cells = notebook.cells
+    assert start.source == (
+        f"# {recipe.header['Title']}\n\n{recipe.header['Description']}"
+    )
+    assert '"""' not in "".join(each.source for each in cells)
+    # Back in one file, with each prose cell in quotes, it is the recipe.
+    quotes = {"markdown": '"""\n{}\n"""', "code": "{}"}
+    blocks = [quotes[each.cell_type].format(each.source) for each in cells]
+    found = "\n\n".join(blocks).split("\n")
+    body = recipe.source.split('"""\n', 2)[2].split("\n")
+    assert list(filter(None, found)) == list(filter(None, body))
+
+
+def test_notebook_is_said_to_be_opened_and_not_run(tmp_path, capsys):
+    assert cli.main(["copy", _NAME, str(tmp_path), "--notebook"]) == 0
+    path = tmp_path / f"{_NAME}.ipynb"
+    assert path.is_file()
+    assert f"Next: open {path} in Jupyter\n" in capsys.readouterr().out
+    assert cli.main(["copy", _NAME, str(tmp_path), "--notebook"]) == 2
+    assert f"which holds {_NAME}.ipynb." in capsys.readouterr().err
 
 
 def test_copy_replaces_nothing_unless_told(tmp_path, capsys):
