@@ -11,16 +11,7 @@ _INPUT_ENTRIES = 2**18
 
 
 def describe_data(model: keras.Model, x: Any, y: Any) -> dict[str, Any]:
-    """Describe a batch of inputs and targets.
-
-    Args:
-        model: The model whose loss compares the targets.
-        x: Inputs, an array or a structure of arrays.
-        y: Targets likewise, or `None`.
-
-    Returns:
-        "inputs", one entry per array, and "targets"; `None` where unknown.
-    """
+    """Describe each array of inputs, and the targets of the model's loss."""
     arrays = [np.asarray(each) for each in keras.tree.flatten(x)]
     loss, _ = model_description.loss_of(model)
     one = y is not None and not keras.tree.is_nested(y) and loss is not None

@@ -10,21 +10,14 @@ _ROWS, _ENTRIES = 256, 2**22
 
 
 class KeptBatch:
-    """Inputs and targets of the last full step, in variables.
-
-    Args:
-        compiled: Whether the step is compiled by XLA, which wants fixed shapes.
-    """
+    """Inputs and targets of the last full step, in variables."""
 
     def __init__(self, compiled: bool):
-        self._compiled = compiled
+        self._compiled = compiled  # by XLA, which wants fixed shapes
         self._variables: dict[str, Any] = {}
 
     def value(self) -> tuple[Any, Any] | None:
-        """Return inputs and targets, `None` if they could not be kept.
-
-        Targets alone are `None` if there are none.
-        """
+        """Return inputs and targets, `None` if they could not be kept."""
         if "x" not in self._variables:
             return None
         values = keras.tree.map_structure(

@@ -18,11 +18,7 @@ from kerasbn._monitor import columns, measures, optimizers, step_notes
 
 
 class Hooks:
-    """Hooks in a compiled model and its optimizers.
-
-    Attributes:
-        columns: The columns of the trainable variables.
-    """
+    """Hooks in a compiled model and its optimizers."""
 
     def __init__(self, model: keras.Model):
         self.columns = columns.Columns()

@@ -137,16 +137,9 @@ def clipped_by_value(leaf: Any, gradient: Any) -> Any:
 
 
 def clipped_norms(leaf: Any, norms: np.ndarray, replicas: int) -> np.ndarray:
-    """Return norms after `clipnorm` or `global_clipnorm`.
-
-    Args:
-        leaf: The optimizer that clips.
-        norms: Norms of the gradients of its variables, one step a row.
-        replicas: On several, stock clipping acts before the sum over the
-            replicas, and its result is unknown.
-    """
+    """Return norms, one step a row, after `clipnorm` or `global_clipnorm`."""
     clips = leaf.clipnorm or leaf.clipvalue or leaf.global_clipnorm
-    if replicas > 1 and clips:
+    if replicas > 1 and clips:  # before the sum over the replicas: unknown
         return np.full_like(norms, np.nan)
     if leaf.clipnorm:
         return np.minimum(norms, leaf.clipnorm)

@@ -132,10 +132,7 @@ class GradientRecorder:
         return self._step.kept.value()
 
     def read_layers(self) -> dict[str, dict[str, float]] | None:
-        """Read the hidden layers on the inputs of the last full step.
-
-        `None` if those could not be kept.
-        """
+        """Read the hidden layers on the kept inputs, if there are any."""
         kept = self.kept_batch()
         if kept is None:
             return None

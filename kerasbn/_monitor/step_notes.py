@@ -27,13 +27,9 @@ class StepNotes:
         self._after_rules: list[tuple[list[int], Any]] = []
 
     def note_rules(self, columns: list[int], values: Any) -> None:
-        """Note what the rules of one optimizer did.
+        """Note half the squared norms after some rules, then the threshold.
 
-        Args:
-            columns: Columns of its variables.
-            values: Half the squared norm of each gradient after the rules, then
-                the threshold: a list of scalars, or the variable that will hold
-                them when the step has run.
+        `values` is a list of scalars, or a variable that will hold them.
         """
         self._after_rules.append((columns, values))
 

@@ -32,11 +32,6 @@ class MeasuredStep:
         model: A compiled model.
         capacity: Steps that the rings hold between two reads.
         histograms: Whether full steps count entries by size as well.
-
-    Attributes:
-        columns: The columns of the trainable variables.
-        kept: Inputs and targets of the last full step.
-        histograms: Whether full steps count entries by size as well.
     """
 
     def __init__(

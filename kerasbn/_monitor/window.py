@@ -28,11 +28,7 @@ class Window(NamedTuple):
 
 
 class Decoder:
-    """Turns rows of the rings into windows.
-
-    Args:
-        hooks: The hooks in the step that writes the rows.
-    """
+    """Turns the rows that a step with hooks writes into windows."""
 
     def __init__(self, hooks):
         self._hooks = hooks
