@@ -45,6 +45,10 @@ def first_tensor(*args: Any, **kwargs: Any) -> Any:
     return keras.tree.flatten((args, kwargs))[0]
 
 
+NOTHING = Edit(instead=first_tensor)
+"""Leaves a layer away."""
+
+
 def rebuild(graph: Graph, edits: dict[Any, Edit]) -> keras.Model:
     """Copy a model with the edits made; the copy is not compiled.
 

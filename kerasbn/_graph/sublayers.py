@@ -8,8 +8,6 @@ from keras import layers
 
 from kerasbn._graph import keras_internals, kinds
 
-_ACTIVATIONS = (layers.ReLU, layers.LeakyReLU, layers.PReLU, layers.ELU)
-
 
 def leaves(layer: Any) -> Iterator[tuple[Any, Any]]:
     """The layers that act as one, each with its activation or `None`."""
@@ -20,7 +18,7 @@ def leaves(layer: Any) -> Iterator[tuple[Any, Any]]:
         elif isinstance(inner, layers.TimeDistributed):
             core = inner.layer
         activation = getattr(core, "activation", None)
-        if isinstance(core, _ACTIVATIONS):
+        if isinstance(core, kinds.ACTIVATIONS):
             activation = core
         parts = set(keras_internals.sublayers(inner))
         if core is inner and parts - {activation}:
