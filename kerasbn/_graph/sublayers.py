@@ -1,4 +1,4 @@
-"""The layers of a model that act as one each, and those next to them."""
+"""The layers inside a model or another layer."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -28,7 +28,7 @@ def leaves(layer: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def output_layers(model: Any) -> Iterator[Any]:
-    """The layers that put the outputs out, a nested model before its own."""
+    """The layers that compute the outputs, each nested model before its own."""
     last = []
     if isinstance(model, keras.Sequential):
         last = model.layers[-1:]
@@ -40,7 +40,7 @@ def output_layers(model: Any) -> Iterator[Any]:
 
 
 def producer(layer: Any) -> Any:
-    """The operation whose output a layer takes; `None` if it is not one."""
+    """The operation that feeds a layer; `None` unless there is exactly one."""
     try:
         return keras_internals.made_by(layer.input).operation
     except (AttributeError, ValueError):  # called nowhere, or more than once

@@ -38,7 +38,7 @@ def replace_activations(anatomy: Anatomy, activation: Any) -> dict[Any, Edit]:
 def _instead(operation, activation, name):
     policy = getattr(operation, "dtype_policy", None)
     layer = keras.layers.Activation(activation, name=name, dtype=policy)
-    # The operation may have been called with arguments that this has not.
+    # It takes one argument; the operation may have been called with more.
     return Edit(instead=lambda *a, **k: layer(first_tensor(*a, **k)))
 
 

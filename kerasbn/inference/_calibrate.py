@@ -79,7 +79,7 @@ def calibrate(
 
 
 def _watched(layer, see):
-    """Hand the inputs and the mask of a layer's calls to `see`."""
+    """Pass the inputs and the mask of each call of a layer to `see`."""
     call = layer.call
 
     def watched(inputs, *args, mask=None, **kwargs):

@@ -72,7 +72,7 @@ def fold(model: keras.Model) -> keras.Model:
 
 
 def _planned(part, graph, edits):
-    """Add the folds between layers of one model to the edits; report them."""
+    """Plan the folds within one model as edits, and report them."""
     neighbors = LinearNeighbors(part, graph, edits)
     layers = dict.fromkeys(call.operation for call in part.calls)
     report = {
@@ -99,7 +99,7 @@ def _planned(part, graph, edits):
 
 
 def _fold(layer, calls, neighbors, edits):
-    """Fold a layer; return the name of the one it is in, and why none."""
+    """Plan one fold; return the name of its target, or why there is none."""
     reason = _fold_reasons.of_layer(layer, calls)
     if reason:
         return None, reason

@@ -56,9 +56,9 @@ class LinearNeighbors:
         return None
 
     def after(self, call):
-        """The linear layer that alone takes the output of `call`, or `None`.
+        """The only layer that takes the output of `call`, if it is linear.
 
-        And how many times the features of `call` come in those that it takes.
+        With it, how often the features of `call` repeat in its input.
         """
         repeats = 1
         while call := self._across(call.outputs[0], self._takers):
@@ -79,7 +79,7 @@ class LinearNeighbors:
         return None, 1
 
     def _across(self, tensor, calls):
-        """The call at the other end of a tensor that leads nowhere else."""
+        """The call at the other end of a tensor that only one call takes."""
         call = calls[tensor][0] if len(self._takers[tensor]) == 1 else None
         return call if call and self._is_simple(call) else None
 
