@@ -1,9 +1,8 @@
-"""What a builder costs: a training step over that of the model by hand.
+"""Cost of a builder: its training step relative to a model written by hand.
 
-A built network and the same written in stock Keras layers, as its user would
-write it, train in one process, a group of steps of one after a group of the
-other; both are built five times, because where one lies in memory makes 5 % of
-a step.
+A built network and the same network in stock Keras layers, as a user would
+write it, train in one process, taking turns by groups of steps. Both are built
+five times, because their place in memory changes a step by up to 5 %.
 
     python benchmarks/builder_cost.py
 """
@@ -88,7 +87,7 @@ def rnn():
 
 
 def train_steps(build, batch_size):
-    """A function that trains for a group of steps."""
+    """Return a function that trains for a group of steps."""
     model = build()
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.Adam(), loss, jit_compile=False)
@@ -105,7 +104,7 @@ def train_steps(build, batch_size):
 
 
 def ratio(subject, reference, batch_size):
-    """Median of neighbouring groups, subject over reference."""
+    """Return the median ratio of neighbouring groups, subject to reference."""
     found = []
     for _ in range(BUILDS):
         functions = [

@@ -1,10 +1,10 @@
-"""What clipping by rules costs, and that it is the stock clipping.
+"""Cost of clipping by rules, and its difference from the stock clipping.
 
-Networks of one kind train in one process, a step of each in turn, in an order
-drawn anew: the stock optimizer with `global_clipnorm`, a second one of it (the
-noise), and `kerasbn.optimizers.Clipped` with each rule, skipping of non-finite
-steps included. Medians of the ratios of neighbouring steps, over networks
-built three times: where one lies in memory makes 3 % of a step. Then the
+Networks of one kind train in one process, one step each in random order: the
+stock optimizer with `global_clipnorm`, a second copy of it (the noise), and
+`kerasbn.optimizers.Clipped` with each rule, which also skips non-finite steps.
+Printed are medians of the ratios of neighbouring steps, over networks built
+three times, because their place in memory changes a step by up to 3 %; then the
 largest relative difference of a weight after 100 steps, ByGlobalNorm against
 stock.
 
@@ -35,17 +35,17 @@ RULES = {
 
 
 def mlp(units, depth):
-    """The builder's network."""
+    """Return the builder's network."""
     return kerasbn.models.mlp((64,), [units] * depth, 10)
 
 
 def cnn():
-    """The builder's network for small images."""
+    """Return the builder's network for small images."""
     return kerasbn.models.cnn((28, 28, 1), [16, 32, 64], 10)
 
 
 def compiled(build, rule, jit_compile):
-    """One network, with the stock clipping where there is no rule."""
+    """Return a compiled network, with stock clipping if `rule` is `None`."""
     keras.utils.set_random_seed(0)
     model = build()
     if rule is None:
@@ -61,7 +61,7 @@ def compiled(build, rule, jit_compile):
 
 
 def batches(model, batch_size):
-    """Random inputs and labels, the same for each model."""
+    """Return random inputs and labels, the same for each model."""
     random = np.random.default_rng(0)
     x = random.normal(size=(10 * batch_size, *model.input_shape[1:]))
     y = random.integers(0, 10, 10 * batch_size)
@@ -70,7 +70,7 @@ def batches(model, batch_size):
 
 
 def ratios(build, batch_size, jit_compile):
-    """Median time of a step over that of the stock optimizer, by subject."""
+    """Return the median step time of each subject relative to stock."""
     subjects = {"stock": None, "noise": None} | RULES
     random = np.random.default_rng(0)
     found = []
@@ -94,7 +94,7 @@ def ratios(build, batch_size, jit_compile):
 
 
 def difference(build, batch_size, jit_compile):
-    """Largest difference of weights after 100 steps, relative to the norm."""
+    """Return the largest relative difference of a weight after 100 steps."""
     weights = []
     for rule in (None, RULES["ByGlobalNorm"]):
         model = compiled(build, rule, jit_compile)

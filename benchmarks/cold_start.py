@@ -1,8 +1,8 @@
-"""How soon the moving statistics can be trusted.
+"""Time until the moving statistics can be trusted.
 
-Trains on scikit-learn's digits with SGD and prints validation accuracy after
-epochs 1, 2 and 3, and the gap to the accuracy on the training data, evaluated
-with the statistics of the batch: what the weights could do at that moment.
+Trains on scikit-learn's digits with SGD and prints the validation accuracy
+after epochs 1, 2 and 3, and its gap to the accuracy on the training data with
+batch statistics, which shows what the weights can do at that moment.
 
     python benchmarks/cold_start.py [SEEDS]
 
@@ -19,10 +19,10 @@ With two seeds, the default, validation accuracy after epoch 1 and epoch 3:
     depth 10, elu, batch 8      .723 .857   .797 .862   .730 .894   .774 .894
     depth 10, elu, batch 256    .642 .836   .782 .950   .840 .946   .856 .958
 
-Keeping t / (t + 9) of the old statistics at step t is best, or shares the best,
-in eight of the nine rows at epoch 3. A constant 0.9 comes near, but never
-averages over more than ten batches; equal weights hold on to what the first,
-fast steps left.
+Keeping t / (t + 9) of the old statistics at step t is best, or ties for it, in
+eight of the nine rows at epoch 3. A constant 0.9 comes close, but never
+averages over more than ten batches; equal weights hold on to the first steps,
+in which the statistics change fast.
 """
 
 import os
@@ -63,7 +63,7 @@ LAYERS = {
 
 
 def network(layer, depth, activation):
-    """The builder's network with its batch normalization layers replaced."""
+    """Return the builder's network with `layer` as batch normalization."""
     built = kerasbn.models.mlp(
         (64,),
         [100] * depth,
@@ -81,7 +81,7 @@ def network(layer, depth, activation):
 
 
 def scores(layer, depth, activation, batch_size, seed):
-    """Validation accuracy and gap after each epoch."""
+    """Return validation accuracy and gap after each epoch."""
     x, y = load_digits(return_X_y=True)
     x_train, x_val, y_train, y_val = train_test_split(
         x.astype("float32"), y, test_size=0.25, random_state=0, stratify=y
@@ -96,7 +96,7 @@ def scores(layer, depth, activation, batch_size, seed):
     results = []
 
     def measure(epoch, logs):
-        # Batch statistics of all rows at once: no moving statistics at all.
+        # With batch statistics of all rows at once, instead of moving ones.
         able = model.stateless_call(
             model.trainable_variables,
             model.non_trainable_variables,

@@ -1,17 +1,17 @@
-"""How many steps batch normalization saves.
+"""Steps that batch normalization saves.
 
-The plain network, stock layers without batch normalization on pixels scaled to
-[0, 1], against what the builder makes of the same layers: three of 100 sigmoid
-units, as in section 4.1 of the batch normalization paper, and a small CNN. Both
-train with `kerasbn.optimizers.sgd`, batches of 60, at each learning rate of one
-grid. The plain network's goal is the best it reaches at all: its highest
-validation accuracy, and its lowest loss on 1,000 images of the training data.
+The plain network has stock layers without batch normalization and pixels scaled
+to [0, 1]; the builder's network has the same layers with it: three of 100
+sigmoid units, as in section 4.1 of the batch normalization paper, and a small
+CNN. Both train with `kerasbn.optimizers.sgd` in batches of 60, at each learning
+rate of one grid. The goal is the best that the plain network reaches: its
+highest validation accuracy, and its lowest loss on 1,000 training images.
 
     python benchmarks/convergence.py [--seeds N] [--mnist FILE]
 
 FILE is an `.npz` with MNIST's images x and labels y. With three seeds, the
-default, on digits, medians: the best of each, and the learning rate and the
-steps in which it is reached, or the plain network's best is.
+default, the medians on digits are as follows: the best of each network, and the
+learning rate and steps at which the plain network's best is reached.
 
                    plain   builder   plain       builder          at 0.01
     MLP, accuracy  .9694   .9889     0.3  1120   0.1   140   7.9   300   3.5
@@ -19,10 +19,10 @@ steps in which it is reached, or the plain network's best is.
     CNN, accuracy  .9778   .9889     0.1   400   0.1   120   1.3   340   0.5
     CNN, loss      .0010   .0001     0.1   480   0.1   380   1.2   never
 
-The ratio is the median of the seeds' ratios, not that of the medians. 14 are
-reached nowhere: that figure is a deeper network's, on ImageNet, and the plain
-networks have a tuned learning rate and momentum here. At its default rate the
-builder is the slower CNN, and misses the plain networks' lowest loss.
+The ratio is the median of the seeds' ratios, not that of the medians. It never
+reaches the paper's 14, which is for a deeper network on ImageNet; here the
+plain networks have a tuned learning rate and momentum. At its default rate the
+builder's CNN is slower, and both its networks miss the plain ones' lowest loss.
 """
 
 import os
@@ -43,12 +43,12 @@ EVERY, BATCH_SIZE, SUBSET = 20, 60, 1000
 PLAIN = {
     "normalize_inputs": False,
     "normalization": None,
-    "kernel_initializer": "glorot_uniform",  # what Keras begins with
+    "kernel_initializer": "glorot_uniform",  # Keras's default
 }
 
 
 def mlp(shape, **options):
-    """The network of the paper's section 4.1."""
+    """Return the network of the paper's section 4.1."""
     return kerasbn.models.mlp(
         shape,
         [100] * 3,
@@ -60,7 +60,7 @@ def mlp(shape, **options):
 
 
 def cnn(shape, **options):
-    """Four convolutions, the image halved three times, and average pooling."""
+    """Return a CNN of four convolutions, which halves the image three times."""
     return kerasbn.models.cnn(
         shape, [8, 16, 32, 64], 10, output_activation="softmax", **options
     )
@@ -71,13 +71,13 @@ NETWORKS = {mlp: 2000, cnn: 600}
 
 
 def digits():
-    """Images and labels of scikit-learn's digits."""
+    """Return images and labels of scikit-learn's digits."""
     x, y = load_digits(return_X_y=True)
     return x.reshape(-1, 8, 8, 1) / 16, y
 
 
 def mnist(file):
-    """Images and labels of the file."""
+    """Return images and labels of the file."""
     arrays = np.load(file)
     return arrays["x"][..., None] / 255, arrays["y"]
 
@@ -103,7 +103,7 @@ class Curve(keras.callbacks.Callback):
 
 
 def curves(network, options, data, seeds):
-    """Accuracy and loss, both of shape (rates, seeds, evaluations)."""
+    """Return accuracy and loss, both of shape (rates, seeds, evaluations)."""
     x, x_val, y, y_val = data
     model = network(x.shape[1:], **options)
     optimizer = kerasbn.optimizers.sgd()
@@ -143,22 +143,22 @@ def curves(network, options, data, seeds):
 
 
 def batches(x, y, rows):
-    """The batches of the given rows, as `fit` takes them from a generator."""
+    """Yield the batches of the given rows."""
     for start in range(0, len(rows), BATCH_SIZE):
         chosen = rows[start : start + BATCH_SIZE]
         yield x[chosen], y[chosen]
 
 
 def steps_to(goal, curve):
-    """Steps until each seed's curve is at its goal or higher, or infinity."""
+    """Return the steps until the curve of a seed reaches its goal, or inf."""
     reached = curve >= goal[..., None]
     first = EVERY * (1.0 + reached.argmax(axis=-1))
     return np.where(reached.any(axis=-1), first, np.inf)
 
 
 def compare(plain, builder):
-    """Print what both reach, and the steps to the plain network's best."""
-    # The rate whose best is highest, by the median of the seeds.
+    """Print the best of both, and the steps to the plain network's best."""
+    # The rate with the highest median of the seeds' best.
     rate = np.median(plain.max(axis=-1), axis=1).argmax()
     goal = plain[rate].max(axis=-1)
     needed = steps_to(goal, plain[rate])

@@ -1,15 +1,17 @@
-"""How deep a network may be: digits, by depth, with defaults and no tuning.
+"""Depth at which networks still train, with defaults and no tuning.
 
 Validation accuracy of networks of 100 units a layer on scikit-learn's digits,
 15 epochs of batches of 32: the plain network of stock Keras, on pixels scaled
-to [0, 1], and what `kerasbn.models.mlp` builds, on raw pixels. All train with
-`kerasbn.optimizers.sgd()` at its defaults: Adam's reach the bar no more often.
+to [0, 1], and the network of `kerasbn.models.mlp`, on raw pixels. All train
+with `kerasbn.optimizers.sgd()` at its defaults; Adam's reach the bar no more
+often.
 
     python benchmarks/depth.py                  # all rows, about half an hour
     python benchmarks/depth.py builder residual # the rows of these kinds
     python benchmarks/depth.py --seeds 3 builder
 
-Measured, worst and median of 3 seeds for the builder, one seed for the others:
+Measured are the worst and median of 3 seeds for the builder, one seed for the
+others:
 
     plain relu        3, 10, 20, 50   .973  .924  .453  .102
     plain sigmoid     3, 10, 20, 50   .100 each
@@ -19,12 +21,12 @@ Measured, worst and median of 3 seeds for the builder, one seed for the others:
     residual elu      100, 200        .976  .978
     residual relu     100             .976
 
-At 100 layers the builder without shortcuts does not reach the bar: the gradient
-grows by 1.066 a layer on its way back, 600-fold in all (RMS 1.4e-2 at the last
-hidden kernel and 8.3 at the first, in the first step), and a small change of
-the first layers moves the output as much too far. Batch normalization makes
+At 100 layers the builder without shortcuts misses the bar: the gradient grows
+by a factor of 1.066 per layer on its way back, 600-fold in all (RMS 1.4e-2 at
+the last hidden kernel and 8.3 at the first, in the first step), so a small
+change of the first layers moves the output too far. Batch normalization makes
 gradients grow with depth (Yang et al., 2019, https://arxiv.org/abs/1902.08129);
-a shortcut takes the product away: 1.9e-2 and 2.2e-2 with `residual=True`.
+shortcuts prevent it: 1.9e-2 and 2.2e-2 with `residual=True`.
 """
 
 import os
@@ -45,7 +47,7 @@ UNITS, EPOCHS, BATCH_SIZE, BAR = 100, 15, 32, 0.95
 
 
 def plain(depth, activation):
-    """Stock Keras with its default initializer, as most begin."""
+    """Return a network of stock Keras layers at their defaults."""
     hidden = [keras.layers.Dense(UNITS, activation) for _ in range(depth)]
     return keras.Sequential(
         [
@@ -58,7 +60,7 @@ def plain(depth, activation):
 
 
 def builder(depth, activation, **options):
-    """The builder with the default of all other options."""
+    """Return the builder's network, with other options at their defaults."""
     return kerasbn.models.mlp(
         (64,),
         [UNITS] * depth,
@@ -70,16 +72,16 @@ def builder(depth, activation, **options):
 
 
 def residual(depth, activation):
-    """The same with shortcuts."""
+    """Return the builder's network with shortcuts."""
     return builder(depth, activation, residual=True)
 
 
 def orthogonal(depth, activation):
-    """The builder with orthogonal kernels."""
+    """Return the builder's network with orthogonal kernels."""
     return builder(depth, activation, kernel_initializer="orthogonal")
 
 
-# Kind, depth, activation, and whether the bar is set for it.
+# Kind, depth, activation, and whether it should reach the bar.
 ROWS = [
     *((plain, depth, "relu", False) for depth in (3, 10, 20, 50)),
     *((plain, depth, "sigmoid", False) for depth in (3, 10, 20, 50)),
@@ -94,7 +96,7 @@ ROWS = [
 
 
 def train(kind, depth, activation, seed):
-    """Validation accuracy after each epoch, and the seconds it took."""
+    """Return the validation accuracy after each epoch, and the seconds."""
     x, y = load_digits(return_X_y=True)
     x, x_val, y, y_val = train_test_split(
         x, y, train_size=0.75, random_state=0, stratify=y

@@ -9,13 +9,14 @@ of its family. Six of the families took no part in choosing the thresholds; they
 are reported apart.
 
 A fault is found "before" training by `kerasbn.diagnose(model, x, y)`, in
-"training" by the monitor alone, at an epoch end "until" which that share of the
-steps was taken (median); it is "right" if what stands first at the end is a
-problem that the fault may be called by. A healthy run is an alarm if anything
-is found in it at any time. Rescued is who reaches 0.95 of the twin's score in
-the same epochs.
+"training" by the monitor alone; "until" is the share of the steps after which
+that happens (median). It is "right" if the first problem at the end is one that
+the fault may be called by. A healthy run is an alarm if anything is found in it
+at any time. A case is rescued if it reaches 0.95 of the twin's score in the
+same epochs.
 
-Some 50 minutes on two cores; with a folder it goes on where it was broken off.
+This takes some 50 minutes on two cores. A folder keeps the results, and a
+second run goes on where the first was broken off.
 
     python benchmarks/diagnosis.py [FOLDER]
 """
@@ -24,6 +25,7 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import argparse
 import multiprocessing
 import pathlib
 import pickle
@@ -126,7 +128,7 @@ def sines():
 
 
 def majority():
-    """Sequences of signs: whether there are more of one in the first half."""
+    """Sequences of signs: whether the first nine have more of one."""
     rng = np.random.default_rng(0)
     x = rng.choice([-1.0, 1.0], (1200, 15))
     return x[..., None], (x[:, :9].sum(axis=1) > 0).astype(int)
@@ -236,7 +238,7 @@ def normal(deviation):
     return ("normal", deviation)
 
 
-# By fault: the problems that it may be called, and what it changes.
+# For each fault, the problems that it may be called by, and its change.
 FAULTS = {
     "rate 1e-7": (
         {"learning_rate_too_low"},
@@ -396,7 +398,7 @@ def split(name, setting):
 
 
 def initializer(setting):
-    """Of its own for each layer, by class: seeds differ."""
+    """Return an initializer for one layer, so that the seeds differ."""
     if isinstance(setting.initializer, str):
         return setting.initializer
     kind, value = setting.initializer
@@ -570,7 +572,7 @@ ALL = [
 ]
 
 
-def mended(name, title, setting):
+def repaired(name, title, setting):
     """Scores of a faulty case by remedy, and what the rescue cost."""
     x, y, x_val, y_val = split(name, setting)
     keras.utils.set_random_seed(SEED)
@@ -606,7 +608,7 @@ def mended(name, title, setting):
 
 
 def kept(folder, work, name, title, setting):
-    """What `work` returns, from the folder where it was done before."""
+    """Return the result of `work`, from the folder if it was done before."""
     file = f"{work.__name__}_{name}_{title}.pickle"
     path = folder / file.replace(" ", "-").replace("/", "")
     if not path.exists():
@@ -615,15 +617,15 @@ def kept(folder, work, name, title, setting):
 
 
 def in_parallel(folder, work, jobs):
-    """Jobs done by two processes: each `(name, title, setting)`."""
+    """Do jobs in two processes, each `(name, title, setting)`."""
     folder.mkdir(parents=True, exist_ok=True)
     context = multiprocessing.get_context("spawn")
     # New processes now and then: what TensorFlow compiles stays in memory.
     with context.Pool(2, maxtasksperchild=25) as pool:
         chunk = pool.imap(_work, [(folder, work, *job) for job in jobs])
         for done, (job, result) in enumerate(zip(jobs, chunk, strict=True)):
-            told = f"\r{work.__name__} {done + 1}/{len(jobs)} {job[:2]}"
-            print(f"{told:60}", end="", file=sys.stderr, flush=True)
+            state = f"\r{work.__name__} {done + 1}/{len(jobs)} {job[:2]}"
+            print(f"{state:60}", end="", file=sys.stderr, flush=True)
             yield result
 
 
@@ -644,7 +646,7 @@ def all_runs(folder):
 
 
 def guess(name):
-    """Score of the best constant answer."""
+    """Return the score of the best constant guess."""
     y = split(name, BASES[FAMILIES[name].kind][0])[3]
     if FAMILIES[name].task == "regression":
         return 0.0
@@ -666,7 +668,7 @@ class Case(NamedTuple):
     early: list[str]  # problems found before training
     failed: bool  # labels that the loss cannot take: there was no training
     detected: float | None  # share of the steps until the monitor found any
-    problems: list[str]  # at the end, first what is to be mended first
+    problems: list[str]  # at the end, in the order to deal with them
 
     @property
     def found(self):
@@ -729,7 +731,7 @@ def share(part, whole):
 def diagnosis_table(cases):
     heads = "faulty before training either right until healthy alarms"
     print(f"\n{'families':12}" + "".join(f"{h:>10}" for h in heads.split()))
-    for told, held_out in (("tuned on", False), ("kept out", True)):
+    for group, held_out in (("tuned on", False), ("kept out", True)):
         chosen = [c for c in cases if FAMILIES[c.family].held_out is held_out]
         faulty = [c for c in chosen if c.kind == "faulty"]
         healthy = [c for c in chosen if c.kind == "healthy"]
@@ -745,11 +747,11 @@ def diagnosis_table(cases):
             str(len(healthy)),
             share([c for c in healthy if c.found], healthy),
         ]
-        print(f"{told:12}" + "".join(f"{each:>10}" for each in row))
+        print(f"{group:12}" + "".join(f"{each:>10}" for each in row))
     harmless = [c for c in cases if c.kind == "harmless"]
     print(
-        f"of {len(harmless)} faults that did no harm beside their twin, "
-        f"{len([c for c in harmless if c.found])} are told all the same"
+        f"of {len(harmless)} faults that did no harm, "
+        f"{len([c for c in harmless if c.found])} are found all the same"
     )
     print("missed, wrong or false:")
     for case in cases:
@@ -769,7 +771,7 @@ def rescue_table(folder, cases):
     count = len(chosen)
     chosen = random.Random(SEED).sample(chosen, min(count, RESCUED))
     jobs = [(c.family, c.title, c.setting) for c in chosen]
-    results = list(in_parallel(folder, mended, jobs))
+    results = list(in_parallel(folder, repaired, jobs))
     enough = [0.95 * c.twin for c in chosen]
     print(
         f"\nrescued, {len(chosen)} drawn from the {count} faulty runs of the "
@@ -802,7 +804,12 @@ def rescue_table(folder, cases):
 
 
 def main():
-    folder = pathlib.Path(sys.argv[1] if sys.argv[1:] else tempfile.mkdtemp())
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("folder", nargs="?", help="for the results")
+    folder = pathlib.Path(parser.parse_args().folder or tempfile.mkdtemp())
     cases = list(judged(all_runs(folder)))
     diagnosis_table(cases)
     rescue_table(folder, cases)

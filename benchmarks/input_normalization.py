@@ -1,11 +1,11 @@
-"""BN as first layer instead of a StandardScaler: what it costs.
+"""Batch normalization as the first layer, compared with a StandardScaler.
 
-An MLP of 3 x 64 units on raw features, and on the same features rescaled by
-10**U(-8, 8) and shifted, with four ways to normalize them. Prints the mean
-over seeds of the validation score (accuracy, or loss over the variance of the
-targets) after epochs 1, 5 and 20, and the gap of each way to the scaler: in
-accuracy, or as a share of its loss. Then data that needs no scaling, against
-no input normalization: digits / 16, circles, moons, and MNIST images flattened
+An MLP of 3 x 64 units learns raw features, and the same features rescaled by
+10**U(-8, 8) and shifted, normalized in four ways. Printed are the mean over
+seeds of the validation score (accuracy, or loss over the variance of the
+targets) after epochs 1, 5 and 20, and the gap of each way to the scaler, in
+accuracy or as a share of its loss. Data that needs no scaling is compared with
+no input normalization: digits / 16, circles, moons, and flattened MNIST images
 if a file `mnist.npz` with arrays x and y is given.
 
     python benchmarks/input_normalization.py [--seeds N] [--mnist FILE]
@@ -58,7 +58,7 @@ def _divided(load, by):
 
 
 def prepare(name, rescaled):
-    """Training and validation data in float32, and how many classes."""
+    """Return training and validation data in float32, and the class count."""
     x, y = {**DATA, **HARMLESS}[name](return_X_y=True)
     if rescaled:
         generator = np.random.default_rng(0)
@@ -80,7 +80,7 @@ def prepare(name, rescaled):
 
 
 def network(way, width, classes):
-    """The builder's network with its first layer replaced by `way`'s."""
+    """Return the builder's network with the first layer of `way`."""
     built = kerasbn.models.mlp(
         (width,),
         [64] * 3,
@@ -105,14 +105,14 @@ def network(way, width, classes):
 
 @cache
 def compiled(way, width, classes):
-    """One compiled network for all seeds: tracing takes longer than fitting."""
+    """Return one network for all seeds: tracing takes longer than fitting."""
     model = network(way, width, classes)
     model.optimizer.build(model.trainable_variables)
     return model
 
 
-def started_anew(way, width, classes):
-    """The compiled network with fresh weights and a fresh optimizer."""
+def restarted(way, width, classes):
+    """Return the compiled network with fresh weights and a fresh optimizer."""
     model = compiled(way, width, classes)
     fresh = network(way, width, classes)
     fresh.optimizer.build(fresh.trainable_variables)
@@ -126,7 +126,7 @@ def started_anew(way, width, classes):
 
 
 def scores(way, name, rescaled, seeds):
-    """Validation scores, shape (seeds, epochs asked for)."""
+    """Return validation scores of shape (seeds, chosen epochs)."""
     x_train, x_val, y_train, y_val, classes = prepare(name, rescaled)
     if way == "scaler":
         scaler = StandardScaler().fit(x_train.astype("float64"))
@@ -134,7 +134,7 @@ def scores(way, name, rescaled, seeds):
     results = []
     for seed in range(seeds):
         keras.utils.set_random_seed(seed)
-        model = started_anew(way, x_train.shape[1], classes)
+        model = restarted(way, x_train.shape[1], classes)
         if way == "Normalization":
             model.layers[1].adapt(x_train)
             model.make_train_function(force=True)  # the statistics are traced

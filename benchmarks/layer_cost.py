@@ -1,7 +1,7 @@
-"""What the layers cost: a training step with ours over one with stock BN.
+"""Cost of the layers: a training step relative to stock batch normalization.
 
-Two networks of one kind train in one process, a step of one after a step of
-the other. Then the inference time of a folded network over the unfolded one.
+Two networks of one kind train in one process, taking turns by steps. The time
+of inference with a folded network relative to the unfolded one follows.
 
     python benchmarks/layer_cost.py
 """
@@ -23,7 +23,7 @@ STEPS, WARM_UP = 300, 10
 
 
 def mlp(layer, depth=20):
-    """The hidden part of the builder's 20 x 100 network."""
+    """Return the hidden part of the builder's 20 x 100 network."""
     inputs = x = keras.Input((64,))
     for _ in range(depth):
         x = keras.layers.Dense(
@@ -34,7 +34,7 @@ def mlp(layer, depth=20):
 
 
 def cnn(layer):
-    """Three convolutions with batch normalization and pooling."""
+    """Return three convolutions with batch normalization and pooling."""
     inputs = x = keras.Input((28, 28, 1))
     for filters in (16, 32, 64):
         x = keras.layers.Conv2D(filters, 3, use_bias=False, padding="same")(x)
@@ -45,7 +45,7 @@ def cnn(layer):
 
 
 def train_step(build, layer, batch_size, jit_compile):
-    """A function that trains for one step."""
+    """Return a function that trains for one step."""
     model = build(layer)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(kerasbn.optimizers.sgd(), loss, jit_compile=jit_compile)
@@ -57,7 +57,7 @@ def train_step(build, layer, batch_size, jit_compile):
 
 
 def ratio(subject, reference):
-    """Median of neighbouring runs, subject over reference."""
+    """Return the median ratio of neighbouring runs, subject over reference."""
     seconds = {subject: [], reference: []}
     for step in range(WARM_UP + STEPS):
         pair = (subject, reference) if step % 2 else (reference, subject)

@@ -1,10 +1,10 @@
-"""What GradientMonitor costs: a step with it over a step without it.
+"""Cost of GradientMonitor: a step with it relative to one without.
 
-Models of one kind train in one process, a step of each in turn, each by Keras's
-own `fit` in a thread that waits for its turn. Beside the monitor stands what
-one would do otherwise: a second `GradientTape` in each step, and
+Models of one kind train in one process, taking turns by steps, each by Keras's
+own `fit` in a thread that waits for its turn. The monitor is compared with two
+alternatives: a second `GradientTape` in each step, and
 `keras.callbacks.TensorBoard(histogram_freq=1)`. Ratios are medians over groups
-of neighbouring steps. Some 25 minutes. Run:
+of neighbouring steps. It takes some 25 minutes:
 
     python benchmarks/monitor_overhead.py
 """
@@ -31,7 +31,7 @@ EPOCHS, EPOCH_STEPS = 14, 200
 
 
 class Turn(keras.callbacks.Callback):
-    """First in the list of callbacks: waits for its turn, starts the clock."""
+    """Wait for the turn and start the clock, as the first callback."""
 
     def __init__(self, mine, by_epoch):
         super().__init__()
@@ -51,7 +51,7 @@ class Turn(keras.callbacks.Callback):
 
 
 class EndOfTurn(keras.callbacks.Callback):
-    """Last in the list of callbacks: stops the clock, hands the turn over."""
+    """Stop the clock and pass the turn on, as the last callback."""
 
     def __init__(self, turn, following):
         super().__init__()
@@ -71,7 +71,7 @@ class EndOfTurn(keras.callbacks.Callback):
 
 
 class SecondTape(keras.Model):
-    """What is passed around: differentiate again to see the gradients."""
+    """Differentiate a second time to see the gradients, as is often advised."""
 
     def train_step(self, data):
         logs = super().train_step(data)
@@ -121,7 +121,7 @@ def gru():
 
 
 def fit(build, batch_size, jit, callbacks, *, again=False, by_epoch=False):
-    """Train on noise; `again` differentiates a second time in each step."""
+    """Train on noise, differentiating a second time in each step if `again`."""
     model = build()
     if again:
         model = SecondTape(model.inputs, model.outputs)
@@ -146,7 +146,7 @@ def fit(build, batch_size, jit, callbacks, *, again=False, by_epoch=False):
 
 
 def ratios(build, batch_size, jit, variants, by_epoch=False):
-    """Median of a group of steps over that of the first variant."""
+    """Return the median of a group of steps relative to the first variant."""
     turns = [threading.Semaphore(place == 0) for place in range(len(variants))]
     threads, clocks = [], []
     for place, make in enumerate(variants):
@@ -167,7 +167,7 @@ def ratios(build, batch_size, jit, variants, by_epoch=False):
     for thread in threads:
         thread.join()
     skip, group = (2, 1) if by_epoch else (WARM_UP, GROUP)
-    # A group together: one step in ten is read by the host, and must count.
+    # By groups of ten, because the host reads one step in ten.
     times = [
         np.reshape(clock.seconds[skip:], (-1, group)).sum(axis=1)
         for clock in clocks
@@ -216,7 +216,7 @@ def step_table():
 
 
 def epoch_table():
-    print(f"\nan epoch of {EPOCH_STEPS} steps, with what comes at its end")
+    print(f"\nan epoch of {EPOCH_STEPS} steps, with the work at its end")
     print(f"{'':32}{'noise':>8}{'default':>9}{'TensorBoard':>13}")
     variants = [nothing, nothing, monitor, tensorboard]
     for name, build, batch_size in (
@@ -231,7 +231,7 @@ def epoch_table():
 
 
 def depth_table():
-    print("\nwhat the monitor adds to a step, by depth (batch 32)")
+    print("\ntime that the monitor adds to a step, by depth (batch 32)")
     for depth in (10, 30, 100, 300):
         variants = [nothing, monitor, lambda: monitor(every=1)]
         (_, *values), seconds = ratios(
@@ -269,7 +269,7 @@ def size_table():
 
 
 def memory_table():
-    print("\nmemory that a process takes more with the monitor")
+    print("\nmemory that a process needs in addition with the monitor")
     for units in (175, 1800):
         used = [
             int(
@@ -297,7 +297,7 @@ def memory(units, watched):
         return kerasbn.models.mlp((64,), [int(units)] * 4, 10)
 
     fit(build, 32, False, callbacks)
-    # `ru_maxrss` would begin at what the parent had.
+    # `ru_maxrss` would start from the parent's peak.
     status = pathlib.Path("/proc/self/status").read_text()
     print(status.split("VmHWM:")[1].split()[0])
 

@@ -1,24 +1,24 @@
-"""What the presets choose, against the defaults of Keras.
+"""Defaults of the presets, compared with those of Keras.
 
 Networks of `kerasbn.models.mlp` with 64 units a layer, and a small CNN, train
-200 steps in batches of 32 with the stock optimizer at its defaults, the preset
-at its own, and the preset with another learning rate or clipping. The score is
-the best validation: accuracy, or for diabetes the share of the targets'
-variance that is explained (R2, never counted below 0), once with targets of
-mean 0 and deviation 1 and once as they are, about 150.
+for 200 steps in batches of 32 with the stock optimizer at its defaults, with
+the preset at its own, and with the preset at another learning rate or clipping.
+The score is the best validation accuracy, or for diabetes the best R2 (never
+counted below 0), once with targets of mean 0 and deviation 1 and once with raw
+targets of about 150.
 
     python benchmarks/presets.py                           # an hour
     python benchmarks/presets.py sgd --columns all --depths 3 10
 
-What it prints stands in the docstrings of `kerasbn.optimizers`. Why a preset
-loses on diabetes: the first gradients, of norm 7, count for less in the second
-moment when they are clipped. Later kernels then move by 0.00066 of themselves a
-step instead of 0.00052 (`adam`, means of 4 seeds), and the training loss ends
-at 0.215 instead of 0.251: the network overfits its 309 rows sooner. Over 24
-splits of the rows the best R2 is lower by 0.005 with `nadam` (standard error
-0.0015) and by 0.003 with `adam` (0.002), and with `clipnorm=3.0` by 0.001
-(0.0005). `global_clipnorm=1.0` loses 0.011; `clipnorm=10.0` loses nothing, but
-ends at .787 with 50 layers of `nadam`.
+The docstrings of `kerasbn.optimizers` quote the results. The presets lose on
+diabetes because the first gradients, of norm 7, count for less in the second
+moment when clipped. Kernels then move by 0.00066 of themselves per step instead
+of 0.00052 (`adam`, mean of 4 seeds), and the training loss ends at 0.215
+instead of 0.251: the network overfits its 309 rows sooner. Over 24 splits of
+the rows the best R2 is lower by 0.005 with `nadam` (standard error 0.0015), by
+0.003 with `adam` (0.002), and by 0.001 with `clipnorm=3.0` (0.0005).
+`global_clipnorm=1.0` loses 0.011; `clipnorm=10.0` loses nothing there, but ends
+at .787 with 50 layers and `nadam`.
 """
 
 import os
@@ -35,7 +35,7 @@ from sklearn.model_selection import train_test_split
 
 import kerasbn
 
-# Fewer validations miss the best of a fast learner that overfits soon after.
+# Fewer validations would miss the peak of a fast learner that soon overfits.
 STEPS, BATCH_SIZE, VALIDATIONS = 200, 32, 20
 STOCK = {
     "sgd": keras.optimizers.SGD,
@@ -45,7 +45,7 @@ STOCK = {
     "rmsprop": keras.optimizers.RMSprop,
     "lion": keras.optimizers.Lion,
 }
-# Data and depth; the CNN, which has its own depth, as 0.
+# Data and depth, where 0 is the CNN.
 TASKS = [
     *(("digits", depth) for depth in (0, 3, 10, 50)),
     ("wine", 3),
@@ -53,7 +53,7 @@ TASKS = [
     ("diabetes", 3),
     ("diabetes, raw", 10),
 ]
-# What the preset is given, and by what its learning rate is multiplied.
+# Arguments of the preset, and the factor of its learning rate.
 COLUMNS = {
     "stock": (None, 1.0),
     "preset": ({}, 1.0),
@@ -68,7 +68,7 @@ COLUMNS = {
 
 @cache
 def prepared(name):
-    """Training and validation data, and the number of classes or 0."""
+    """Return training and validation data, and the number of classes or 0."""
     load = {
         "digits": datasets.load_digits,
         "wine": datasets.load_wine,
@@ -89,7 +89,7 @@ def prepared(name):
 
 
 def network(name, depth):
-    """What the builder makes of the task."""
+    """Return the builder's network for a task."""
     x, _, _, classes = prepared(name)
     output = "softmax" if classes else None
     if depth:
@@ -105,13 +105,13 @@ def network(name, depth):
 
 @cache
 def weights(task, seed):
-    """The same for all optimizers."""
+    """Return initial weights, the same for all optimizers."""
     keras.utils.set_random_seed(seed)
     return network(*task).get_weights()
 
 
 def scores(task, make_optimizer, factors, seeds):
-    """The best validation score of each seed, by the factor of the rate."""
+    """Return the best validation score of each seed, by factor of the rate."""
     x, y, (x_val, y_val), classes = prepared(task[0])
     model = network(*task)
     optimizer = make_optimizer()
@@ -148,7 +148,7 @@ def scores(task, make_optimizer, factors, seeds):
 
 
 def row(task, name, columns, seeds):
-    """The scores of one optimizer in one task, by column."""
+    """Return the scores of one optimizer in one task, by column."""
     preset = getattr(kerasbn.optimizers, name)
     results = {}
     for column in columns:
@@ -193,7 +193,7 @@ if __name__ == "__main__":
             gaps[title] = gap.mean()
             variances.append(gap.var(ddof=1) / len(gap))
         worst = min(gaps, key=gaps.get)
-        # The standard error of a gap, pooled: a few seeds of one task say
-        # little of it.
+        # The standard error of a gap, pooled over tasks, because the few seeds
+        # of one task give a poor estimate.
         noise = np.sqrt(np.mean(variances))
         print(f"worst gap {gaps[worst]:+.3f}, noise {noise:.3f}: {worst}")

@@ -1,14 +1,13 @@
-"""Run the recipes in full, and quote what they print where they say it.
+"""Run the recipes in full, and put their results into their text.
 
     python benchmarks/run_recipes.py             # all of them
     python benchmarks/run_recipes.py tf_data two_replicas
 
-Each runs in a process and a temporary folder of its own. The table that it
-prints takes the place of the one in its Introduction, and the seconds that it
-took, import included, that of its `Seconds:`: the processor's where they are
-fewer, so that other work on the machine does not count. A recipe that fails
-stays as it was. Its Description and its Conclusion quote some of the numbers
-once more: those are for a person to mend.
+Each recipe runs in a separate process and temporary folder. The table that it
+prints replaces the one in its Introduction, and the time that it took, import
+included, replaces its `Seconds:`. This is processor time if that is less, so
+that other work on the machine does not count. A recipe that fails stays as it
+was. The numbers in its Description and Conclusion are to be updated by hand.
 """
 
 import itertools

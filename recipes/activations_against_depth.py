@@ -17,14 +17,14 @@ chapter 11), and batch normalization makes the choice matter less (Ioffe and
 Szegedy, 2015, https://arxiv.org/abs/1502.03167).
 
 Holds for sigmoid: a layer keeps 0.24 of the gradient, and the network stays at
-chance. Does not hold for tanh, which keeps 0.99 when its kernels are drawn by
-Glorot, and ends level with the others. Holds for batch normalization, by which
-all six train; yet the gradient now grows on its way back, by up to 1.25 times a
-layer.
+chance. Does not hold for tanh, which keeps 0.99 with Glorot initialization and
+ends level with the others. Holds for batch normalization: all six networks
+train with it, although the gradient now grows on its way back, by a factor of
+up to 1.25 per layer.
 
-Six hidden layers on scikit-learn's handwritten digits. "Kept" is the share of
-the gradient's RMS that one layer hands back to the one before it at the first
-step: 0.2 over ten layers leaves a ten-millionth.
+The networks have six hidden layers and learn scikit-learn's handwritten digits.
+"Kept" is the share of the gradient's RMS that one layer passes back to the one
+before it at the first step: 0.2 over ten layers leaves a ten-millionth.
 
                  plain                   batch normalization
     activation   accuracy   kept/layer   accuracy   kept/layer
@@ -40,7 +40,12 @@ step: 0.2 over ten layers leaves a ten-millionth.
 ## Setup
 """
 
+import os
 import shutil
+import sys
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow logs less
+print("Starting TensorFlow ...", flush=True)
 
 import keras
 import kerasbn
@@ -58,8 +63,8 @@ LOG_DIR = "logs/activations_against_depth"
 """
 ## Prepare the data
 
-Pixel values from 0 to 16, which the first layer of each network normalizes. A
-quarter is kept for validation.
+The first layer of each network normalizes the pixel values, which go from 0 to
+16. A quarter of the images is kept for validation.
 """
 
 x, y = load_digits(return_X_y=True)
@@ -74,9 +79,10 @@ x_train, y_train = x_train[:whole], y_train[:whole]
 """
 ## Train the networks
 
-Each activation without and with batch normalization in the hidden layers. The
-builder draws the kernels to fit the activation: Glorot for sigmoid and tanh, He
-for the others. Input normalization, optimizer and learning rate are the same.
+Each activation is trained without and with batch normalization in the hidden
+layers. The builder picks the initializer that fits the activation: Glorot for
+sigmoid and tanh, He for the others. Input normalization, optimizer and learning
+rate are the same for all.
 """
 
 shutil.rmtree(LOG_DIR, ignore_errors=True)  # curves of an earlier run would mix
@@ -107,6 +113,7 @@ for activation in ACTIVATIONS:
                 "normalization": str(normalization),
             },
         )
+        print(f"Training {run:<20}", end=" ", flush=True)
         history = model.fit(
             x_train,
             y_train,
@@ -122,14 +129,14 @@ for activation in ACTIVATIONS:
             ],
         )
         rms = monitor.history["gradient_rms"]
-        # From the second layer on: the first has another number of inputs.
+        # Skip the first layer, which has another number of inputs.
         steps_back = len(HIDDEN_UNITS) - 2
         first = rms["hidden_1/kernel"][0]
         last = rms[f"hidden_{len(HIDDEN_UNITS) - 1}/kernel"][0]
         kept = (first / last) ** (1 / steps_back)
         accuracy = history.history["val_accuracy"][-1]
         table[activation, normalization] = accuracy, kept
-        print(f"{run:<20} validation accuracy {accuracy:.3f}", flush=True)
+        print(f"validation accuracy {accuracy:.3f}", flush=True)
 
 """
 ## Read the gradients
@@ -146,21 +153,24 @@ for activation in ACTIVATIONS:
         f"{batch[0]:<11.3f}{batch[1]:.2f}"
     )
 
-print(f"\nIn your browser: tensorboard --logdir {LOG_DIR}")
+print(
+    "\nTo see the runs in your browser:"
+    f"\n{sys.executable} -m tensorboard.main --logdir {LOG_DIR}"
+)
 
 """
 ## Conclusion
 
-Sigmoid is the one that fails: 0.24 a layer is 0.003 over the four steps from
-the last layer to the second, and the accuracy is chance. That tanh vanishes as
-well is true of kernels that are too small or too large; with Glorot's it keeps
-0.99 and ends at 0.976, the best of the plain networks. ReLU and its three
-relatives keep 0.97 to 1.03 and end within 0.017 of each other, where the
-standard error of an accuracy over 450 rows is 0.008: at this depth the choice
-among them hardly matters.
+Only sigmoid fails: 0.24 per layer is 0.003 over the four steps back from the
+last layer to the second, and the accuracy is chance. The gradient of tanh
+vanishes too if the kernels are too small or too large; with Glorot
+initialization tanh keeps 0.99 and ends at 0.976, the best of the plain
+networks. ReLU and its three relatives keep 0.97 to 1.03 and end within 0.017 of
+each other. The standard error of an accuracy over 450 rows is 0.008, so at this
+depth the choice among them hardly matters.
 
-Batch normalization makes sigmoid train (0.964), and moves none of the others by
-more than 0.013. It does not make the gradients alike: ReLU and PReLU hand back
-1.25 times what they get, which over fifty layers is a factor of 70,000. The
-gradient that vanishes is exchanged for one that grows; six layers do not mind.
+With batch normalization sigmoid trains (0.964), and no other activation changes
+by more than 0.013. The gradients still differ: ReLU and PReLU pass back 1.25
+times what they receive, a factor of 70,000 over fifty layers. A vanishing
+gradient has been traded for a growing one, which does no harm over six layers.
 """

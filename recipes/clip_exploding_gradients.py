@@ -3,7 +3,7 @@ Title: Clip exploding gradients of a recurrent network
 Author: kerasbn
 Date created: 2026/11/21
 Last modified: 2026/11/21
-Description: Without clipping every run ends in NaN, with global_clipnorm none.
+Description: Every run ends in NaN without clipping, none with global_clipnorm.
 Accelerator: None
 Seconds: 94
 """
@@ -12,20 +12,20 @@ Seconds: 94
 ## Introduction
 
 A gradient that goes back through 192 steps is multiplied by the recurrent
-kernel 192 times. Where that multiplies it by a little more than one, it
+kernel 192 times. If each multiplication makes it only slightly larger, it
 explodes. This recipe trains one network on the adding problem: a sequence of
-numbers, two of them marked, to be summed.
+numbers with two of them marked, whose sum is the target.
 
 Claim: clipping the gradient keeps a recurrent network from diverging (Pascanu
-et al., 2013, https://arxiv.org/abs/1211.5063), whatever the way to clip.
+et al., 2013, https://arxiv.org/abs/1211.5063), whichever way it is clipped.
 
-Holds for fixed limits, and in the right direction for the norm of the whole
-gradient only. Does not hold for limits that are learnt: the first gradient
-explodes already, and there is nothing to learn from before it.
+Holds for fixed limits, although only a limit on the norm of the whole gradient
+keeps its direction. Does not hold for learned limits: the first gradient
+already explodes, before there is anything to learn from.
 
-One run on two CPU cores, three seeds each. "direction" is the cosine between
-the first step and that of the gradient itself, and always telling the mean has
-a loss of 0.23:
+Each row is three seeds on two CPU cores. "direction" is the cosine between the
+first step and the gradient itself. Always predicting the mean gives a loss of
+0.23:
 
     clipping            direction   diverged   median loss
     none                1.00        3 of 3     nan
@@ -41,7 +41,12 @@ a loss of 0.23:
 ## Setup
 """
 
+import os
 import shutil
+import sys
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow logs less
+print("Starting TensorFlow ...", flush=True)
 
 import keras
 import kerasbn
@@ -60,8 +65,8 @@ LOG_DIR = "logs/clip_exploding_gradients"
 """
 ## Prepare the data
 
-The numbers are the pixels of scikit-learn's handwritten digits, three images a
-sequence. One pixel of the first half and one of the second are marked.
+The numbers are the pixels of scikit-learn's handwritten digits, three images to
+a sequence. One pixel in the first half and one in the second are marked.
 """
 
 x, _ = load_digits(return_X_y=True)
@@ -79,7 +84,7 @@ x_train, x_val, y_train, y_val = x[:split], x[split:], y[:split], y[split:]
 """
 ## Build the model
 
-ReLU units that begin with the identity as recurrent kernel (Le et al., 2015,
+The recurrent kernel of the ReLU units starts as the identity (Le et al., 2015,
 https://arxiv.org/abs/1504.00941): nothing is forgotten, and everything adds up.
 """
 
@@ -102,7 +107,9 @@ def build(optimizer, seed):
 """
 ## Train the model
 
-The runs differ in the clipping.
+The runs differ only in the clipping rules. First, one step at a learning rate
+of 1 without clipping gives the gradient, with which the first step of each rule
+is compared.
 """
 
 clipping = kerasbn.clipping
@@ -119,7 +126,6 @@ shutil.rmtree(LOG_DIR, ignore_errors=True)  # curves of an earlier run would mix
 model = build(keras.optimizers.SGD(1.0), seed=0)
 weights = model.get_weights()
 model.fit(x_train[:BATCH_SIZE], y_train[:BATCH_SIZE], verbose=0)
-# One step at a learning rate of 1 shows the gradient.
 gradients = [
     old - new for old, new in zip(weights, model.get_weights(), strict=True)
 ]
@@ -135,6 +141,7 @@ for name, rules in runs.items():
     whole = np.concatenate([np.ravel(each) for each in gradients])
     cosine = clipped @ whole / np.linalg.norm(clipped) / np.linalg.norm(whole)
     losses = []
+    print(f"Training with {name:<18}", end=" ", flush=True)
     for seed in range(SEEDS):
         optimizer = kerasbn.optimizers.Clipped(
             keras.optimizers.SGD(LEARNING_RATE, momentum=MOMENTUM),
@@ -149,7 +156,7 @@ for name, rules in runs.items():
             epochs=EPOCHS,
             validation_data=(x_val, y_val),
             verbose=0,
-            # The traces of one seed are enough to look at.
+            # The runs of one seed are enough to look at.
             callbacks=[
                 kerasbn.callbacks.GradientMonitor(
                     f"{run}/gradients", hparams={"clipping": name}
@@ -162,7 +169,7 @@ for name, rules in runs.items():
         losses.append(history.history["val_loss"][-1])
     diverged = sum(not loss < 1 for loss in losses)
     table.append((name, cosine, diverged, np.median(losses)))
-    print(f"{name}: validation losses {np.round(losses, 3)}")
+    print(f"validation losses {np.round(losses, 3)}", flush=True)
 
 """
 ## Read the gradients
@@ -172,20 +179,23 @@ print("\nclipping            direction   diverged   median loss")
 for name, cosine, diverged, loss in table:
     print(f"{name:<20}{cosine:<12.2f}{diverged} of {SEEDS}     {loss:.3g}")
 
-print(f"\nIn your browser: tensorboard --logdir {LOG_DIR}")
+print(
+    "\nTo see the runs in your browser:"
+    f"\n{sys.executable} -m tensorboard.main --logdir {LOG_DIR}"
+)
 
 """
 ## Conclusion
 
-Clipping keeps the runs finite; it does not solve the adding problem, for which
-ten epochs of SGD are too few: the loss stays near that of telling the mean.
+Clipping keeps the runs finite. It does not solve the adding problem, for which
+ten epochs of SGD are too few: the loss stays near that of predicting the mean.
 
-`clipvalue` and `clipnorm` bend the first step by 60 degrees: they cut down the
+`clipvalue` and `clipnorm` turn the first step by 60 degrees: they cut down the
 large entries, or the large variables, and leave the small ones as they are.
-`global_clipnorm` takes the same direction, only less far. ZClip learns from the
-steps before what a usual norm is, and lets its first steps pass; Adaptive
-allows each unit a share of its weights, and so ties the longest step to
-weights that grow themselves. Behind a fixed limit, AutoClip does no harm.
+`global_clipnorm` keeps the direction and shortens the step. ZClip learns the
+usual norm from earlier steps, so it lets the first ones pass. Adaptive allows
+each unit a share of its weights, so its limit grows with the weights. After a
+fixed limit, AutoClip does no harm.
 
 In TensorBoard, compare `window/global_norm_max` of the runs under Scalars.
 """

@@ -3,7 +3,7 @@ Title: Units that die, and three cures
 Author: kerasbn
 Date created: 2026/11/21
 Last modified: 2026/11/21
-Description: Dead units leave 0.29; batch normalization mends that rate: 0.976.
+Description: High rates kill units (0.29), but not with normalization (0.976).
 Accelerator: None
 Seconds: 29
 """
@@ -11,18 +11,18 @@ Seconds: 29
 """
 ## Introduction
 
-Claim: ReLU units die: with a large learning rate or a negative bias they put
-out 0 for every row, get no gradient and never come back. LeakyReLU and ELU do
+Claim: ReLU units die: with a large learning rate or a negative bias they output
+0 for every row, get no gradient and never come back. LeakyReLU and ELU units do
 not (Géron, "Hands-On Machine Learning", chapter 11; Lu et al., 2019,
 https://arxiv.org/abs/1903.06733), and batch normalization prevents it.
 
-Holds for ReLU, and for LeakyReLU, of which no unit dies. Does not hold that
-such a network trains therefore, nor that batch normalization prevents every
-death: it prevents the one by a large learning rate, not the one by a negative
-beta, which stands in the place of the bias.
+Holds for ReLU, and for LeakyReLU, whose units never die. Does not hold that
+such a network therefore trains, nor that batch normalization prevents every
+death: it does at a large learning rate, but not with a negative beta, which
+takes the place of the bias.
 
-Four hidden layers on scikit-learn's handwritten digits. A unit is dead if it
-is active for no row of a batch:
+The networks have four hidden layers and learn scikit-learn's handwritten
+digits. A unit is dead if no row of a batch activates it:
 
                                validation   dead units
     network                    accuracy     epoch 1   last   NaN
@@ -43,7 +43,12 @@ is active for no row of a batch:
 ## Setup
 """
 
+import os
 import shutil
+import sys
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow logs less
+print("Starting TensorFlow ...", flush=True)
 
 import keras
 import kerasbn
@@ -60,8 +65,8 @@ LOG_DIR = "logs/dying_relu"
 """
 ## Prepare the data
 
-Pixel values from 0 to 16, which the first layer of each network normalizes. A
-quarter is kept for validation.
+The first layer of each network normalizes the pixel values, which go from 0 to
+16. A quarter of the images is kept for validation.
 """
 
 x, y = load_digits(return_X_y=True)
@@ -74,9 +79,10 @@ x_train, x_val, y_train, y_val = train_test_split(
 """
 ## Train the networks
 
-Two ways to kill units: a learning rate of 0.5, and a bias of -2 in each hidden
-layer (in beta, where batch normalization has no bias). Each cure differs from
-its failure in one argument, and the last network from its cure in `clipnorm`.
+Two things kill units here: a learning rate of 0.5, and a bias of -2 in each
+hidden layer (with batch normalization, a beta of -2). Each cure differs from
+its failure in one argument. The last network is "large_rate_leaky_relu" without
+`clipnorm`.
 """
 
 large_rate = {
@@ -116,7 +122,7 @@ for run, arguments in networks.items():
         normalization=arguments["normalization"],
     )
     for variable in model.trainable_variables:
-        # With batch normalization, beta stands in place of the bias.
+        # With batch normalization, beta takes the place of the bias.
         if variable.name in ("bias", "beta") and "hidden" in variable.path:
             variable.assign(variable + arguments["bias"])
     model.compile(
@@ -131,6 +137,7 @@ for run, arguments in networks.items():
         every=1,
         hparams={"network": run, "bias": arguments["bias"]},
     )
+    print(f"Training {run:<26}", end=" ", flush=True)
     history = model.fit(
         x_train,
         y_train,
@@ -155,13 +162,13 @@ for run, arguments in networks.items():
             f"at step {non_finite.step}" if non_finite else "never",
         )
     )
-    print(f"{run:<26} validation accuracy {accuracy:.3f}", flush=True)
+    print(f"validation accuracy {accuracy:.3f}", flush=True)
 
 """
 ## Read the gradients
 
-The share of dead units is read at epoch ends, the mean over the hidden layers.
-In TensorBoard it is a curve for each layer, `dead_units`.
+The share of dead units is measured at the end of an epoch and averaged over the
+hidden layers. TensorBoard has a curve for each layer, `dead_units`.
 """
 
 print(
@@ -171,24 +178,28 @@ print(
 for run, accuracy, first, last, non_finite in table:
     print(f"{run:<27}{accuracy:<13.3f}{first:<10.2f}{last:<7.2f}{non_finite}")
 
-print(f"\nIn your browser: tensorboard --logdir {LOG_DIR}")
+print(
+    "\nTo see the runs in your browser:"
+    f"\n{sys.executable} -m tensorboard.main --logdir {LOG_DIR}"
+)
 
 """
 ## Conclusion
 
-The dead units do not come back: with the large learning rate their share goes
-from 0.13 after one epoch to 0.59 after ten, with the negative bias it is 0.78
+Dead units do not come back: with the large learning rate their share rises from
+0.13 after one epoch to 0.59 after ten, and with the negative bias it is 0.78
 from the first epoch to the last. The monitor's `dead_units` shows it while the
 loss merely looks flat.
 
-What mends the large rate: a smaller one, 0.05 (0.964), and batch normalization
-(0.976, and no dead unit). LeakyReLU gets to 0.793 without a dead unit, only
-because the optimizer clips; without clipping the same network is NaN at step
-10. Units that cannot die let a gradient through that is too large. ELU ends at
-chance here: half its units sit on its flat end, which is dead by another name.
+Two changes cure the large rate: a smaller one, 0.05 (0.964), and batch
+normalization (0.976, with no dead unit). LeakyReLU reaches 0.793 without a dead
+unit, but only because the optimizer clips; without clipping the same network is
+NaN at step 10. Units that cannot die also let an oversized gradient through.
+ELU ends at chance here: half its units sit at its flat end, which is death by
+another name.
 
-What mends the negative bias: no bias (0.949), or ELU (0.924). LeakyReLU keeps
-all units alive and still ends at 0.260, batch normalization at 0.164 with the
--2 in its beta. Books say "use LeakyReLU or ELU"; a live unit is not yet one
-that learns, and what cures depends on what killed.
+Two changes cure the negative bias: no bias (0.949), or ELU (0.924). LeakyReLU
+keeps all units alive and still ends at 0.260, and batch normalization with a
+beta of -2 ends at 0.164. Books say "use LeakyReLU or ELU", but a live unit does
+not always learn, and the right cure depends on the cause.
 """

@@ -3,7 +3,7 @@ Title: Batch normalization, initialization and architecture
 Author: kerasbn
 Date created: 2026/11/21
 Last modified: 2026/11/21
-Description: Trains with 0.01 to 10 times the kernels that the plain one needs.
+Description: Trains from kernels 0.01 to 10 times the size a plain one needs.
 Accelerator: None
 Seconds: 36
 """
@@ -13,17 +13,18 @@ Seconds: 36
 
 Claim: batch normalization makes a network much less sensitive to its weight
 initialization (Ioffe and Szegedy, 2015, https://arxiv.org/abs/1502.03167;
-Géron, "Hands-On Machine Learning", chapter 11), and lets one train the same way
-whatever its width and depth.
+Géron, "Hands-On Machine Learning", chapter 11), and lets networks of any width
+and depth train in the same way.
 
-Holds for the initialization: the plain network trains only with He's deviation,
-the other one with a hundredth and ten times of it. Does not hold for width and
-depth: the plain networks train as well in all of them, and at twelve layers
-better.
+Holds for the initialization: the plain network trains only with the standard
+deviation of He initialization, the normalized one also with a hundredth of it
+and with ten times as much. Does not hold for width and depth: the plain
+networks train as well at each of them, and better at twelve layers.
 
-Hidden ReLU layers on scikit-learn's handwritten digits; kernels drawn with a
-deviation of so many times He's. The gradient is the norm of the whole gradient
-at the first step, before anything has been learned:
+The networks have hidden ReLU layers and learn scikit-learn's handwritten
+digits. "times He" is the standard deviation of the kernels relative to He
+initialization. "gradient" is the norm of the whole gradient at the first step,
+before anything has been learned:
 
                          plain                        batch normalization
     hidden    times He   accuracy after   gradient,   accuracy after   gradient,
@@ -40,7 +41,12 @@ at the first step, before anything has been learned:
 ## Setup
 """
 
+import os
 import shutil
+import sys
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow logs less
+print("Starting TensorFlow ...", flush=True)
 
 import keras
 import kerasbn
@@ -48,7 +54,7 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
 SEED = 0
-# Units of each hidden layer, hidden layers, and times He's deviation.
+# Units of a hidden layer, hidden layers, deviation relative to He's.
 NETWORKS = [
     (64, 4, 0.01),
     (64, 4, 1.0),
@@ -65,8 +71,8 @@ LOG_DIR = "logs/less_sensitive_to_initialization"
 """
 ## Prepare the data
 
-Pixel values from 0 to 16, which the first layer of each network normalizes. A
-quarter is kept for validation.
+The first layer of each network normalizes the pixel values, which go from 0 to
+16. A quarter of the images is kept for validation.
 """
 
 x, y = load_digits(return_X_y=True)
@@ -81,8 +87,8 @@ x_train, y_train = x_train[:whole], y_train[:whole]
 """
 ## Train the networks
 
-The networks of one row differ in `normalization`. The optimizer does not clip,
-so that nothing else mends what the initialization spoils.
+The two networks of a row differ in `normalization`. The optimizer does not
+clip, so that nothing else makes up for a bad initialization.
 """
 
 shutil.rmtree(LOG_DIR, ignore_errors=True)  # curves of an earlier run would mix
@@ -119,6 +125,7 @@ for units, depth, deviation in NETWORKS:
                 "normalization": str(normalization),
             },
         )
+        print(f"Training {run:<20}", end=" ", flush=True)
         history = model.fit(
             x_train,
             y_train,
@@ -136,7 +143,7 @@ for units, depth, deviation in NETWORKS:
         accuracy = history.history["val_accuracy"]
         norm = monitor.history["global_norm"][0]
         row += [accuracy[0], accuracy[-1], norm]
-        print(f"{run:<20} validation accuracy {accuracy[-1]:.3f}", flush=True)
+        print(f"validation accuracy {accuracy[-1]:.3f}", flush=True)
     table.append((f"{depth} x {units}", deviation, row))
 
 """
@@ -157,23 +164,26 @@ for layers, deviation, row in table:
         f"{row[3]:<10.3f}{row[4]:<7.3f}{row[5]:.1e}"
     )
 
-print(f"\nIn your browser: tensorboard --logdir {LOG_DIR}")
+print(
+    "\nTo see the runs in your browser:"
+    f"\n{sys.executable} -m tensorboard.main --logdir {LOG_DIR}"
+)
 
 """
 ## Conclusion
 
-The plain network trains with He's deviation and with neither of the others: at
-a hundredth no signal arrives, at ten times the gradient of the first step is
+The plain network trains with He's deviation only: with a hundredth of it no
+signal arrives, and with ten times as much the gradient of the first step is
 3.5e+04. With batch normalization the scale of a kernel cancels in the forward
-pass, and both train. It is "much less sensitive", not insensitive: ten times
-the deviation ends at 0.896 and not 0.967, because a gradient that is ten times
-smaller moves weights that are ten times larger.
+pass, and both train. The network is "much less sensitive", not insensitive:
+with ten times the deviation it ends at 0.896 instead of 0.967, because a
+gradient that is ten times smaller moves weights that are ten times larger.
 
-Whatever the width, from 8 to 256 units, both networks end within 0.007 of each
-other. With twelve layers batch normalization ends at 0.931 and the plain
-network at 0.960: its kernels are drawn by He, and that is enough for this
-depth, while batch normalization's gradient at the first step grows with depth
-(17 for twelve layers, 3.4 for four). It is ahead after the first epoch
-everywhere. Whoever initializes well gets a faster start from it, and no better
-end; whoever does not is saved by it.
+At any width from 8 to 256 units, the two networks end within 0.007 of each
+other. With twelve layers the normalized network ends at 0.931 and the plain one
+at 0.960: He initialization is enough for this depth, while the first gradient
+with batch normalization grows with depth (17 for twelve layers, 3.4 for four).
+The normalized network is ahead after the first epoch everywhere. Batch
+normalization gives a well initialized network a faster start and no better end;
+a badly initialized one it saves.
 """

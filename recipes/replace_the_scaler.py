@@ -3,7 +3,7 @@ Title: Replace the StandardScaler by batch normalization
 Author: kerasbn
 Date created: 2026/11/21
 Last modified: 2026/11/21
-Description: Stock batch normalization fails at it, kerasbn's equals a scaler.
+Description: Stock batch normalization fails at it; kerasbn's matches a scaler.
 Accelerator: None
 Seconds: 35
 """
@@ -15,11 +15,12 @@ Claim: with batch normalization as the first layer you need no StandardScaler;
 the layer will do it for you (Géron, "Hands-On Machine Learning", chapter 11).
 
 Holds with kerasbn: `InputBatchNormalization` ends at the scaler's accuracy on
-both versions. Does not hold with the stock layer, which stays at chance.
+both versions of the data. Does not hold with the stock layer, which stays at
+chance.
 
-Three hidden layers on scikit-learn's wine data, 13 features from 0.1 to 1,680,
-as they are and with each feature moved and scaled by up to 100,000. Validation
-accuracy after some epochs:
+The networks have three hidden layers and learn scikit-learn's wine data, 13
+features from 0.1 to 1,680: raw, and with each feature shifted and rescaled by a
+factor of up to 100,000. The table shows validation accuracy:
 
                      raw, after epoch      rescaled, after epoch
     first layer      1      5      20       1      5      20
@@ -34,7 +35,12 @@ accuracy after some epochs:
 ## Setup
 """
 
+import os
 import shutil
+import sys
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow logs less
+print("Starting TensorFlow ...", flush=True)
 
 import keras
 import kerasbn
@@ -52,9 +58,9 @@ LOG_DIR = "logs/replace_the_scaler"
 """
 ## Prepare the data
 
-A third is kept for validation. The second version of the features is what
-sensors and units do to tables: some columns in millionths, some in millions,
-and none around zero.
+A third is kept for validation. The second version of the features resembles
+many real tables: some columns in millionths, some in millions, and none
+centered on zero.
 """
 
 x, y = datasets.load_wine(return_X_y=True)
@@ -68,10 +74,10 @@ data = {"raw": x, "rescaled": (x / x.std(axis=0) + shift) * scale}
 """
 ## Train the networks
 
-Four ways to normalize the inputs, and none. The hidden layers are the
-builder's, with batch normalization, in all of them: what differs is the first
-layer. The scaler and Keras's `Normalization` see all training data beforehand,
-the two batch normalizations see one batch at a time.
+The inputs are normalized in four ways, and not at all. Only the first layer
+differs: the hidden layers are always the builder's, with batch normalization.
+The scaler and Keras's `Normalization` see all training data beforehand; the two
+batch normalizations see one batch at a time.
 """
 
 shutil.rmtree(LOG_DIR, ignore_errors=True)  # curves of an earlier run would mix
@@ -113,6 +119,7 @@ for version, features in data.items():
             "sparse_categorical_crossentropy",
             metrics=["accuracy"],
         )
+        print(f"Training {run:<24}", end=" ", flush=True)
         history = model.fit(
             x_train,
             y_train,
@@ -133,7 +140,7 @@ for version, features in data.items():
         )
         accuracy = history.history["val_accuracy"]
         table[name, version] = [accuracy[epoch - 1] for epoch in (1, 5, EPOCHS)]
-        print(f"{run:<24} validation accuracy {accuracy[-1]:.3f}", flush=True)
+        print(f"validation accuracy {accuracy[-1]:.3f}", flush=True)
 
 """
 ## Read the table
@@ -148,21 +155,24 @@ for name in first_layers:
     cells = [f"{number:.3f}  " for number in numbers]
     print(f"{name:<17}{''.join(cells[:3])} {''.join(cells[3:])}".rstrip())
 
-print(f"\nIn your browser: tensorboard --logdir {LOG_DIR}")
+print(
+    "\nTo see the runs in your browser:"
+    f"\n{sys.executable} -m tensorboard.main --logdir {LOG_DIR}"
+)
 
 """
 ## Conclusion
 
-A StandardScaler, Keras's `Normalization` and kerasbn's first layer end alike,
-at 0.967, whatever the scale of the features. The first two need a pass over the
-training data beforehand, and the scaler must be kept beside the model; the
-third needs neither.
+A StandardScaler, Keras's `Normalization` and kerasbn's first layer all end at
+0.967, whatever the scale of the features. The first two need a pass over the
+training data beforehand, and the scaler must be stored along with the model.
+kerasbn's layer needs neither.
 
 `keras.layers.BatchNormalization` in the same place ends at 0.367 and 0.300,
-worse than no normalization at all (0.950 and 0.867; the hidden layers have
-theirs). Its training is fine. At inference it uses moving statistics that start
-at mean 0 and deviation 1 and move by 1 % a step, so after the 80 steps of this
-recipe a feature of mean 1,000 is still far from normalized, and its `epsilon`
-of 0.001 swallows a feature that varies by less. The claim is right about the
-idea and wrong about the layer that the books name.
+worse than no input normalization at all (0.950 and 0.867). It trains well, but
+at inference it uses moving statistics that start at mean 0 and deviation 1 and
+move by 1 % a step. After the 80 steps of this recipe a feature with a mean of
+1,000 is still far from normalized, and the `epsilon` of 0.001 swamps a feature
+with a smaller variance. The claim is right about the idea and wrong about the
+layer that the books name.
 """

@@ -12,11 +12,11 @@ Seconds: 24
 ## Introduction
 
 A deep plain network with sigmoid layers does not learn: each layer shrinks the
-gradient on its way back, and what reaches the first layers is nothing. This
-recipe trains that network, trains the network that `kerasbn.models.mlp` builds
-by default, and shows the gradients that `fit` applied to both.
+gradient on its way back, and next to nothing reaches the first layers. This
+recipe trains such a network and the one that `kerasbn.models.mlp` builds by
+default, and shows the gradients that `fit` applied to both.
 
-One run on two CPU cores, on scikit-learn's 1,797 handwritten digits:
+This is one run on two CPU cores, with scikit-learn's 1,797 handwritten digits:
 
                 validation   after     RMS gradient of hidden layer
     network     accuracy     epoch 1   first       last        seconds
@@ -28,8 +28,13 @@ One run on two CPU cores, on scikit-learn's 1,797 handwritten digits:
 ## Setup
 """
 
+import os
 import shutil
+import sys
 import time
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow logs less
+print("Starting TensorFlow ...", flush=True)
 
 import keras
 import kerasbn
@@ -48,10 +53,10 @@ LOG_DIR = "logs/train_deep_mlp"
 """
 ## Prepare the data
 
-Raw pixel values from 0 to 16: no scaler, the first layer of the built network
-normalizes them. A quarter is kept for validation, and the training data makes
-whole batches: a last batch of three rows has nothing to normalize with, and
-would show as a bright stripe at the end of each epoch.
+The pixel values go in raw, from 0 to 16: the first layer of the built network
+normalizes them. A quarter of the images is kept for validation. The training
+data is cut to whole batches: a last batch of three rows gives poor statistics,
+and would show as a bright stripe at the end of each epoch.
 """
 
 x, y = load_digits(return_X_y=True)
@@ -67,7 +72,7 @@ x_train, y_train = x_train[:whole], y_train[:whole]
 ## Train both networks
 
 Depth, width, data, seed, optimizer and learning rate are the same. The plain
-network differs in what stands under its name: sigmoid layers, and no
+network differs in the arguments listed under its name: sigmoid layers and no
 normalization.
 """
 
@@ -102,7 +107,7 @@ for name, arguments in networks.items():
     monitors[name] = kerasbn.callbacks.GradientMonitor(
         f"{LOG_DIR}/{name}/gradients", hparams={"network": name}
     )
-    print(f"\nThe {name} network, {EPOCHS} epochs:")
+    print(f"\nTraining the {name} network for {EPOCHS} epochs:", flush=True)
     start = time.perf_counter()
     history = model.fit(
         x_train,
@@ -133,8 +138,8 @@ for name, arguments in networks.items():
 """
 ## Read the gradients
 
-One table, one picture, and the run in TensorBoard. In the picture a row is a
-layer, the first on top, and a column is a step.
+There is a table, a picture, and the two runs in TensorBoard. In the picture a
+row is a layer, with the first at the top, and a column is a step.
 """
 
 print(
@@ -153,19 +158,22 @@ for monitor, where in zip(monitors.values(), axes, strict=True):
 figure.savefig(f"{LOG_DIR}/gradient_flow.png", dpi=80)
 plt.close(figure)
 
-print(f"\nThe gradient flow of both: {LOG_DIR}/gradient_flow.png")
-print(f"In your browser: tensorboard --logdir {LOG_DIR}")
+print(f"\nThe gradient flow of both networks: {LOG_DIR}/gradient_flow.png")
+print(
+    "\nTo see the runs in your browser:"
+    f"\n{sys.executable} -m tensorboard.main --logdir {LOG_DIR}"
+)
 
 """
 ## Conclusion
 
 The plain network stays at 0.10, which is chance. Its last hidden layer gets an
-RMS gradient of 2.6e-03 and its first 2.1e-14: the loss cannot reach it, and no
-learning rate will mend that. In the network built by default both ends get a
-gradient of the same order, and it reaches 0.91 after one epoch and 0.97 after
-twenty.
+RMS gradient of 2.6e-03 and its first one of 2.1e-14: the loss cannot reach it,
+and no learning rate can make up for that. In the network built by default the
+gradients at both ends are of the same order, and the accuracy is 0.91 after one
+epoch and 0.97 after twenty.
 
-To see which part does it, give the plain network one default back at a time:
-`activation="elu"` alone, which also brings He initialization, lets the
-gradient through but leaves the training at the mercy of the learning rate.
+To see which part makes the difference, give the plain network one default back
+at a time. `activation="elu"` alone, which also brings He initialization, lets
+the gradient through but leaves the training at the mercy of the learning rate.
 """

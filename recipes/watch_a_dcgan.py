@@ -3,7 +3,7 @@ Title: Watch the gradients of a DCGAN
 Author: kerasbn
 Date created: 2026/11/21
 Last modified: 2026/11/21
-Description: A DCGAN draws 2 digits of 10, and all with batch normalization.
+Description: A DCGAN draws 2 of 10 digits, or all 10 with batch normalization.
 Accelerator: None
 Seconds: 22
 """
@@ -15,11 +15,12 @@ Claim: batch normalization lets gradients flow into a deep generator and keeps
 it from collapsing to one sample (Radford et al., 2016,
 https://arxiv.org/abs/1511.06434).
 
-Holds with kerasbn: two digits without, all ten with it, after 30 epochs.
+Holds: after 30 epochs the generator draws two digits without it and all ten
+with it.
 
-Handwritten digits of 8 x 8 pixels. A classifier that knows real digits says
-which digits the generator draws; deviation is that of a pixel over 500 images,
-as a share of that of real images:
+The data are handwritten digits of 8 x 8 pixels. A classifier trained on real
+digits tells which digits the generator draws. The pixel deviation is that over
+500 images, as a share of that of real images:
 
                  digits      pixel        RMS gradient of the generator
     network      drawn       deviation    projection     image
@@ -31,7 +32,12 @@ as a share of that of real images:
 ## Setup
 """
 
+import os
 import shutil
+import sys
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow logs less
+print("Starting TensorFlow ...", flush=True)
 
 import keras
 import kerasbn
@@ -51,8 +57,9 @@ LOG_DIR = "logs/watch_a_dcgan"
 """
 ## Prepare the data
 
-Pixels from -1 to 1, which is what the generator's tanh can make. A quarter is
-kept for validation: the losses on images that the discriminator did not see.
+The pixels are scaled to [-1, 1], the range of the generator's tanh. A quarter
+of the images is kept to measure the losses on images that the discriminator has
+not seen.
 """
 
 x, y = load_digits(return_X_y=True)
@@ -67,7 +74,7 @@ judge = KNeighborsClassifier().fit(x_train.reshape(len(x_train), -1), y_train)
 """
 ## Train the models
 
-Two pairs that differ in one argument of `kerasbn.models.dcgan`.
+The two pairs of networks differ in one argument of `kerasbn.models.dcgan`.
 """
 
 normalizations = {"plain": None, "kerasbn": "batch"}
@@ -84,6 +91,7 @@ for name, normalization in normalizations.items():
     monitor = kerasbn.callbacks.GradientMonitor(
         f"{run}/gradients", hparams={"normalization": str(normalization)}
     )
+    print(f"Training {name:<8}", end=" ", flush=True)
     model.fit(
         x_train,
         batch_size=BATCH_SIZE,
@@ -105,12 +113,13 @@ for name, normalization in normalizations.items():
     }
     deviation = made.std(axis=0).mean() / x.std(axis=0).mean()
     digits = (np.bincount(drawn, minlength=10) >= 10).sum()
+    print(f"draws {digits} digits", flush=True)
     table.append((name, digits, deviation, *rms.values()))
 
 """
 ## Read the gradients
 
-A digit counts as drawn where it is 2 % of the images or more.
+A digit counts as drawn if it makes up at least 2 % of the images.
 """
 
 print(
@@ -119,18 +128,20 @@ print(
 )
 for name, digits, deviation, first, last in table:
     print(f"{name:<13}{digits:<12}{deviation:<13.2f}{first:<15.1e}{last:.1e}")
-print(f"\nIn your browser: tensorboard --logdir {LOG_DIR}")
+print(
+    "\nTo see the runs in your browser:"
+    f"\n{sys.executable} -m tensorboard.main --logdir {LOG_DIR}"
+)
 
 """
 ## Conclusion
 
-Without normalization the generator collapses: the 500 images are hardly
-different, their pixels deviate by 0.02 of what real images do. The projection,
-its first layer, gets an RMS gradient of 7.2e-03 where its last gets 0.89, a
-hundred times more. With batch normalization they are 3.1e-02 and 0.29, ten
-times, and the generator draws all ten digits with 0.89 of the deviation of real
-images.
+Without normalization the generator collapses: the 500 images hardly differ, and
+their pixels deviate by 0.02 of what real images do. The first layer, the
+projection, gets an RMS gradient of 7.2e-03, the last one 0.89, a hundred times
+more. With batch normalization these are 3.1e-02 and 0.29, a factor of ten, and
+the generator draws all ten digits with 0.89 of the deviation of real images.
 
-The count says nothing of how good the digits are: look at some of `made`, and
-at both losses under Scalars. A discriminator loss near 0 is one that has won.
+The count does not tell how good the digits are: look at some of `made`, and at
+both losses under Scalars. A loss near 0 means that the discriminator has won.
 """

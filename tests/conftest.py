@@ -1,17 +1,30 @@
 """What every test starts from."""
 
+import json
 import subprocess
 import sys
 
 import pytest
 
+# Runs one script after another, each told by a line, and answers with a line:
+# null, or the traceback of what the script raised.
 _TWO_CPUS = """
+import json, sys, traceback
 import numpy as np, tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(
     cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 import keras, kerasbn
+names = dict(globals())
+for line in sys.stdin:
+    keras.utils.set_random_seed(0)
+    try:
+        exec(json.loads(line), dict(names))
+        error = None
+    except Exception:
+        error = traceback.format_exc()
+    print(json.dumps(error), flush=True)
 """
 
 
@@ -25,16 +38,34 @@ def _fresh_start():
     keras.config.set_dtype_policy("float32")
 
 
-@pytest.fixture
-def run_on_two_cpus(tmp_path):
-    """Run a script on two logical CPUs, which need a process of their own."""
+@pytest.fixture(scope="session")
+def run_on_two_cpus(tmp_path_factory):
+    """Run a script on two logical CPUs, which need a process of their own.
 
-    def run(code):
-        script = tmp_path / "replicas.py"
-        script.write_text(_TWO_CPUS + code)
-        done = subprocess.run(
-            [sys.executable, str(script)], capture_output=True, text=True
-        )
-        assert done.returncode == 0, done.stderr
+    All scripts share that process, for its imports take seconds.
+    """
+    told = tmp_path_factory.mktemp("two_cpus") / "stderr"
+    with (
+        told.open("w") as stderr,
+        subprocess.Popen(
+            [sys.executable, "-c", _TWO_CPUS],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+            bufsize=1,
+        ) as process,
+    ):
+        questions, answers = process.stdin, process.stdout
+        assert questions
+        assert answers
 
-    return run
+        def run(code):
+            print(json.dumps(code), file=questions)
+            answer = answers.readline()
+            assert answer, told.read_text()
+            error = json.loads(answer)
+            assert error is None, error
+
+        yield run
+        questions.close()

@@ -1,11 +1,10 @@
 """What a user sees in TensorBoard, in headless Chromium where there is one."""
 
+import re
 import shutil
-import socket
 import subprocess
 import sys
-import time
-import urllib.request
+import threading
 
 import keras
 import numpy as np
@@ -13,11 +12,14 @@ import pytest
 
 import kerasbn
 
-selenium = pytest.importorskip("selenium")
+wait = pytest.importorskip("selenium.webdriver.support.wait")
 pytestmark = pytest.mark.skipif(
     not (shutil.which("chromium") and shutil.which("chromedriver")),
     reason="chromium and chromedriver are not installed",
 )
+
+# In seconds: a machine may be slow, but what hangs has to end.
+_LONGEST = 300
 
 # Text and pictures of a page, those inside shadow roots included.
 _SEEN = """
@@ -45,24 +47,37 @@ def address(tmp_path_factory):
     monitor = kerasbn.callbacks.GradientMonitor(str(root / "gradients"))
     beside = keras.callbacks.TensorBoard(str(root))
     model.fit(x, x[:, :1], epochs=5, verbose=0, callbacks=[beside, monitor])
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        port = free.getsockname()[1]
     process = subprocess.Popen(
         [
             *(sys.executable, "-m", "tensorboard.main"),
-            *("--logdir", str(root), "--port", str(port)),
-            *("--load_fast", "false"),
+            *("--logdir", str(root), "--port", "0", "--load_fast", "false"),
+            # It says where it is once it has read everything.
+            *("--reload_interval", "0", "--reload_task", "blocking"),
         ],
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
     )
-    url = f"http://localhost:{port}"
+    limit = threading.Timer(_LONGEST, process.kill)
+    limit.start()
     try:
-        _wait_for(lambda: b"gradients" in _fetched(f"{url}/data/runs"))
+        url = _address(process.stderr)
+        limit.cancel()
         yield url
     finally:
+        limit.cancel()
         process.kill()
         process.wait()
+
+
+def _address(stderr):
+    """What TensorBoard says when it is up; then let it say what it will."""
+    said = []
+    for line in stderr:
+        said.append(line)
+        if found := re.search(r"TensorBoard \S+ at (http://\S+?)/? ", line):
+            threading.Thread(target=stderr.read, daemon=True).start()
+            return found[1]
+    raise AssertionError(f"TensorBoard did not start: {''.join(said)}")
 
 
 @pytest.fixture(scope="module")
@@ -80,20 +95,8 @@ def browser():
     driver.quit()
 
 
-def _fetched(url):
-    try:
-        with urllib.request.urlopen(url, timeout=5) as answer:
-            return answer.read()
-    except OSError:
-        return b""
-
-
-def _wait_for(condition, seconds=60):
-    end = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < end, "TensorBoard did not show it in time"
-        time.sleep(0.2)
-    return found
+def _wait_for(browser, condition):
+    return wait.WebDriverWait(browser, _LONGEST).until(lambda _: condition())
 
 
 def _open(browser, url, *wanted):
@@ -105,7 +108,7 @@ def _open(browser, url, *wanted):
         text, images = browser.execute_script(_SEEN)
         return all(word in text for word in wanted) and (text, images)
 
-    return _wait_for(seen)[1]
+    return _wait_for(browser, seen)[1]
 
 
 def test_heat_maps_are_among_the_images(browser, address):
@@ -115,7 +118,7 @@ def test_heat_maps_are_among_the_images(browser, address):
         images = _open(browser, url, "gradient_flow", "update_ratio")
         return [image for image in images if "individualImage" in image[0]]
 
-    found = _wait_for(lambda: len(maps()) >= 2 and maps())
+    found = _wait_for(browser, lambda: len(maps()) >= 2 and maps())
     for _, width, height, shown in found:
         assert width > 400
         assert height > 200

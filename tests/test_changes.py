@@ -898,7 +898,7 @@ def test_ordinary_models_are_expressible(build):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (Change("magic"), "`kind` must be one of normalize_inputs"),
+        (Change("magic"), "`kind` must be one of output, normalize_inputs"),
         (Change("activation"), "`options` of 'activation' must be from"),
         (Change("clipping", {"norm": 1.0}), "'clipvalue', 'global_clipnorm'"),
     ],
@@ -919,7 +919,7 @@ def test_a_change_is_said_in_a_sentence_and_in_code(change):
 
 def test_texts_carry_the_numbers():
     assert str(Change("clipping", {"clipvalue": 0.5})) == (
-        "Clip the gradients, clipvalue=0.5."
+        "Clip the gradients with clipvalue=0.5."
     )
     assert (
         "0.1 * learning_rate" in Change("learning_rate", {"factor": 0.1}).patch

@@ -178,7 +178,8 @@ def test_json_is_a_list_of_findings(runs, judged, capsys):
     judged(_FINDING, _MINOR)
     assert cli.main(["diagnose", good, "--json"]) == 1
     found = json.loads(capsys.readouterr().out)
-    assert [kerasbn.Finding(**each) for each in found] == [_FINDING, _MINOR]
+    named = [{**each, "remedies": tuple(each["remedies"])} for each in found]
+    assert [kerasbn.Finding(**each) for each in named] == [_FINDING, _MINOR]
     judged()
     assert cli.main(["diagnose", good, "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == []
@@ -265,7 +266,7 @@ def test_report_of_a_run_cut_off_early_is_written(runs, tmp_path, capsys):
     _cut(runs[0], tmp_path, file.stat().st_size // 2)
     page = tmp_path / "report.html"
     assert cli.main(["report", str(tmp_path), "-o", str(page)]) < 2
-    assert len(_Page(page.read_text("utf-8")).pictures()) == 2
+    assert len(_Page(page.read_text("utf-8")).pictures()) == 3
 
 
 def test_report_is_one_file_that_refers_to_nothing_but_sources(
@@ -324,7 +325,7 @@ def test_report_of_a_healthy_run_says_so(runs, judged, tmp_path, capsys):
 def test_report_shows_the_pictures_of_tensorboard(runs, tmp_path, capsys):
     path = tmp_path / "page.html"
     cli.main(["report", str(runs[0] / "good"), "-o", str(path)])
-    pictures = _Page(path.read_text("utf-8")).pictures()
+    _, *pictures = _Page(path.read_text("utf-8")).pictures()
     events = event_accumulator.EventAccumulator(str(runs[0] / "good")).Reload()
     tags = ("gradient_flow", "update_ratio")
     for tag, picture in zip(tags, pictures, strict=True):
@@ -368,8 +369,9 @@ def test_report_escapes_what_it_quotes(runs):
     tags = [tag for tag, _ in page.elements]
     assert "script" not in tags
     assert "b" not in [tag for tag in tags if tag == "b"][1:]
-    links = [a for tag, a in page.elements if tag == "a"]
-    assert links == [{"href": "http://a.org/"}]
+    for tag, attributes in page.elements:
+        assert tag != "a" or attributes["href"].startswith("http")
+        assert not any(name.startswith("on") for name in attributes)
     assert page.text.count("<script>alert(") >= len(fields)
 
 
@@ -384,14 +386,15 @@ def test_curve_of_a_long_run_keeps_its_spike_and_its_gap(runs):
         tables={n: np.repeat(table, 20_000, 0) for n, table in one.items()},
     )
     page = _Page(page_of(long, kerasbn.diagnosis.Diagnosis(), "long"))
-    (curve,) = [a["d"] for _, a in page.elements if a.get("class") == "curve"]
-    x, y = np.array(re.findall(r"[ML]([\d.]+) ([\d.]+)", curve), float).T
-    assert len(x) < 1_000
-    assert curve.count("M") == 2  # pen lifted once
-    assert (y == y.min()).sum() == 1
-    spike = x[y.argmin()]
-    share = (spike - x.min()) / (x.max() - x.min())
-    np.testing.assert_allclose(share, 776 / 19_999, atol=1e-3)
+    curve = Image.open(io.BytesIO(page.pictures()[0])).convert("RGB")
+    red, _, blue = np.moveaxis(np.asarray(curve, int), -1, 0)
+    columns = np.flatnonzero((blue - red > 50).any(axis=0))
+    spike = np.flatnonzero((blue - red > 50)[: len(red) // 2].any(axis=0))
+    gap = np.flatnonzero((red - blue > 50).any(axis=0))
+    for marked, step in ((spike, 777), (gap, 10_049)):
+        share = (marked - columns[0]) / (columns[-1] - columns[0])
+        assert len(marked)
+        np.testing.assert_allclose(share, step / 20_000, atol=1e-2)
     assert "NaN or Inf at 101 of 20000 readings" in page.text
 
 
@@ -472,17 +475,21 @@ def test_commands_work_where_keras_cannot_be_imported(command, runs, tmp_path):
     ids=["keras first", "kerasbn first"],
 )
 def test_saved_model_loads_whatever_is_imported_first(imports, tmp_path):
-    kerasbn.models.mlp((3,), [4], 1).save(tmp_path / "model.keras")
+    model = kerasbn.models.mlp((3,), [4], 1)
+    model.compile(kerasbn.optimizers.Clipped("adam"), "mean_squared_error")
+    model.optimizer.build(model.trainable_variables)
+    model.save(tmp_path / "model.keras")
     # On the backend that is imported fastest.
     done = _python(
-        f"{imports}; import sys; print(sum(isinstance(layer, "
-        "kerasbn.layers.BatchNormalization) for layer in "
-        "keras.models.load_model(sys.argv[1]).layers))",
+        f"{imports}; import sys; "
+        "model = keras.models.load_model(sys.argv[1]); "
+        "print(sum(isinstance(layer, kerasbn.layers.BatchNormalization) "
+        "for layer in model.layers)); print(type(model.optimizer).__name__)",
         tmp_path / "model.keras",
         KERAS_BACKEND="numpy",
     )
     assert done.stderr == ""
-    assert done.stdout == "1\n"
+    assert done.stdout == "1\nClipped\n"
 
 
 @pytest.mark.parametrize("command", ["--version", "recipes", "copy -h"])

@@ -1,4 +1,6 @@
-"""Each problem provoked in a real `fit`, beside a neighbour that is healthy."""
+"""Each problem provoked in a real `fit`, and a healthy neighbour of each."""
+
+import functools
 
 import keras
 import numpy as np
@@ -80,6 +82,12 @@ def _swinging(momentum):
     return _judged(model, optimizer, x, y, "mean_squared_error", epochs=12)
 
 
+@functools.cache
+def _healthy():
+    """The neighbour of several problems."""
+    return _judged(_network())
+
+
 _PAIRS = {
     "vanishing_gradient": (
         lambda: _judged(_deep("sigmoid"), _sgd()),
@@ -99,7 +107,7 @@ _PAIRS = {
         lambda: _judged(
             _network(bias_initializer=keras.initializers.Constant(-6.0))
         ),
-        lambda: _judged(_network(bias_initializer="zeros")),
+        _healthy,  # whose biases are drawn as zeros
     ),
     "saturated_activation": (
         lambda: _judged(
@@ -122,7 +130,7 @@ _PAIRS = {
     ),
     "output_mismatch": (
         lambda: _judged(_network(output="softmax")),
-        lambda: _judged(_network(output="sigmoid")),
+        _healthy,  # whose output is a sigmoid
     ),
     "learning_rate_too_high": (
         lambda: _judged(_network(), _adam(3.0)),
@@ -135,7 +143,7 @@ _PAIRS = {
     "not_learning": (
         # Labels that have nothing to do with the inputs.
         lambda: _judged(_network(), y=np.random.default_rng(0).permutation(_Y)),
-        lambda: _judged(_network()),
+        _healthy,
     ),
     "clipping_always_on": (
         lambda: _judged(_network(), _sgd(clipnorm=1e-5)),
@@ -328,12 +336,12 @@ def test_layers_around_a_normalization_are_minor():
     assert not [each for each in again if "single row" in each.evidence]
 
 
-def test_cause_is_told_once():
+def test_cause_is_reported_without_its_effects():
     findings = _judged(_deep("tanh"), x=_X * 1e4, epochs=3)
     assert [each.problem for each in findings] == ["input_scale"]
 
 
-def test_second_cause_is_told_beside_the_first():
+def test_second_cause_is_reported_with_the_first():
     findings = _judged(_deep("sigmoid"), _sgd(), x=_X * 1e4)
     told = [each.problem for each in findings]
     assert told == ["input_scale", "vanishing_gradient"]
@@ -438,9 +446,18 @@ def test_unknown_problem_to_stop_on_is_refused():
         kerasbn.callbacks.GradientMonitor(None, stop_on="non_finite")
 
 
-def test_every_problem_has_a_remedy_and_a_test():
-    from kerasbn.diagnosis._problems import REMEDIES
+def test_every_problem_has_remedies_and_a_test():
+    from kerasbn.diagnosis._problems import PROBLEM
+    from kerasbn.diagnosis._remedies import REMEDIES
 
-    named = set(diagnosis.PROBLEMS)
-    assert named == {*REMEDIES, "output_mismatch"}
-    assert set(_PAIRS) == named
+    assert set(_PAIRS) == set(diagnosis.PROBLEMS)
+    for problem in PROBLEM.values():
+        assert problem.remedies
+        assert set(problem.remedies) <= set(REMEDIES)
+        assert problem.effects <= set(diagnosis.PROBLEMS)
+
+
+def test_finding_names_the_remedies_that_it_describes():
+    (finding,) = _before(_network(kernel_initializer="zeros"))
+    assert finding.remedies == ("initializer",)
+    assert finding.remedy.startswith("Draw the kernels")

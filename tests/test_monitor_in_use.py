@@ -4,6 +4,7 @@ import gc
 import pathlib
 import shutil
 import weakref
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -47,35 +48,50 @@ def _steps(log_dir, tag="loss"):
     return [step for step, _ in writer.read(str(log_dir))[tag]]
 
 
-def test_history_goes_straight_into_a_table():
-    monitor = _monitor()
-    _fit(_network(), monitor)
-    table = pandas.DataFrame(monitor.history)
-    assert table["step"].tolist() == list(range(1, 9))
+class _Run(NamedTuple):
+    """Two epochs, with all that a monitor leaves."""
+
+    monitor: kerasbn.callbacks.GradientMonitor
+    told: dict[int, dict[str, float]]
+    logs: dict[str, list[float]]
+    log_dir: pathlib.Path
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """One run for all that only read what it left."""
+    log_dir, told = tmp_path_factory.mktemp("run"), {}
+    monitor = _monitor(log_dir, on_reading=told.__setitem__)
+    logs = _fit(_network(), monitor, epochs=2).history
+    return _Run(monitor, told, logs, log_dir)
+
+
+def test_history_goes_straight_into_a_table(run):
+    table = pandas.DataFrame(run.monitor.history)
+    assert table["step"].tolist() == list(range(1, 17))
     np.testing.assert_array_equal(
         table["gradient_norm/output/kernel"],
-        monitor.history["gradient_norm"]["output/kernel"],
+        run.monitor.history["gradient_norm"]["output/kernel"],
     )
 
 
-def test_one_key_joins_the_logs_and_can_be_switched_off():
-    monitor = _monitor()
-    history = _fit(_network(), monitor, epochs=2).history
-    assert set(history) == {"loss", "grad_norm"}
-    norms = monitor.history["global_norm"].reshape(2, 8).mean(axis=1)
-    np.testing.assert_allclose(history["grad_norm"], norms)
-    assert set(_fit(_network(), _monitor(log=False)).history) == {"loss"}
+def test_one_key_joins_the_logs(run):
+    assert set(run.logs) == {"loss", "grad_norm"}
+    norms = run.monitor.history["global_norm"].reshape(2, 8).mean(axis=1)
+    np.testing.assert_allclose(run.logs["grad_norm"], norms)
 
 
-def test_each_reading_is_told_under_the_names_of_the_history():
-    told = {}
-    monitor = _monitor(on_reading=told.__setitem__)
-    _fit(_network(), monitor)
-    assert list(told) == list(range(1, 9))
-    last = {name: array[-1] for name, array in monitor.history.items()}
+def test_key_in_the_logs_can_be_switched_off():
+    model = _network(run_eagerly=True)
+    assert set(_fit(model, _monitor(log=False)).history) == {"loss"}
+
+
+def test_each_reading_is_told_under_the_names_of_the_history(run):
+    assert list(run.told) == list(range(1, 17))
+    last = {name: array[-1] for name, array in run.monitor.history.items()}
     del last["step"], last["clipped/threshold"]  # no rule, nothing to tell
-    assert told[8] == last
-    assert all(type(number) is float for number in told[8].values())
+    assert run.told[16] == last
+    assert all(type(number) is float for number in run.told[16].values())
 
 
 def test_a_listener_that_raises_is_warned_of_once():
@@ -84,7 +100,7 @@ def test_a_listener_that_raises_is_warned_of_once():
 
     monitor = _monitor(on_reading=fail)
     with pytest.warns(UserWarning, match="no network") as caught:
-        _fit(_network(), monitor)
+        _fit(_network(run_eagerly=True), monitor)
     assert len(caught) == 1
     assert len(monitor.history["step"]) == 8
 
@@ -94,28 +110,37 @@ def test_on_reading_that_cannot_be_called_is_refused():
         _monitor(on_reading="wandb")
 
 
+def _spiked():
+    x, y = _data(400)
+    y[200] = 1e6  # step 26 of batches of 8
+    return {"x": x, "y": y, "batch_size": 8, "shuffle": False, "verbose": 0}
+
+
+@pytest.fixture(scope="module")
+def every_step_of_a_spike():
+    monitor = _monitor()
+    model = _network(run_eagerly=True)
+    model.fit(**_spiked(), callbacks=[monitor])
+    return monitor.history
+
+
 @pytest.mark.parametrize("mode", [{}, {"jit_compile": True}], ids=str)
-def test_single_spike_between_readings_is_kept(mode):
-    x, y = _data(800)
-    y[400] = 1e6  # step 51 of batches of 8
-    model = _network(**mode)
-    monitor = _monitor(every=100)
-    model.fit(x, y, 8, shuffle=False, verbose=0, callbacks=[monitor])
+def test_single_spike_between_readings_is_kept(mode, every_step_of_a_spike):
+    monitor = _monitor(every=50)
+    _network(**mode).fit(**_spiked(), callbacks=[monitor])
     history = monitor.history
-    assert history["step"].tolist() == [1, 100]
-    every = _monitor()
-    _fit_like = _network(**mode)
-    _fit_like.fit(x, y, 8, shuffle=False, verbose=0, callbacks=[every])
-    norms = every.history["global_norm"]
-    assert np.argmax(norms) == 50
+    assert history["step"].tolist() == [1, 50]
+    norms = every_step_of_a_spike["global_norm"]
+    assert np.argmax(norms) == 25
     np.testing.assert_allclose(
         history["window/global_norm_max"],
         [norms[0], norms[1:].max()],
         rtol=1e-4,
     )
+    kernel = every_step_of_a_spike["gradient_norm"]["output/kernel"]
     np.testing.assert_allclose(
         history["gradient_norm_max"]["output/kernel"][-1],
-        every.history["gradient_norm"]["output/kernel"][1:].max(),
+        kernel[1:].max(),
         rtol=1e-4,
     )
 
@@ -135,17 +160,9 @@ def test_overflow_in_the_backward_pass_is_told_from_one_in_the_loss():
     assert monitor.first_non_finite == (1, "before/bias", "backward")
 
 
-def test_layers_are_read_at_epoch_ends_and_nothing_moves():
-    weights = []
-    for layers in (False, True):
-        model = _network()
-        monitor = _monitor(layers=layers)
-        _fit(model, monitor, epochs=3)
-        weights.append(model.get_weights() + model.optimizer.variables)
-    for unread, read in zip(*weights, strict=True):
-        np.testing.assert_array_equal(unread, read)
-    history = monitor.layer_history
-    assert history["step"][-1] == 24
+def test_layers_are_read_at_epoch_ends(run):
+    history = run.monitor.layer_history
+    assert history["step"][-1] == 16
     hidden = {"hidden_0_activation", "hidden_1_activation"}
     assert set(history["dead_units"]) == hidden
     assert set(history["activation_deviation"]) == hidden
@@ -175,7 +192,7 @@ def test_two_monitors_on_one_model_see_the_same(tmp_path):
 
 def test_monitor_reused_for_another_model_begins_anew():
     monitor = _monitor()
-    _fit(_network(), monitor)
+    _fit(_network(run_eagerly=True), monitor)
     other = keras.Sequential([keras.Input((6,)), keras.layers.Dense(1)])
     other.compile("sgd", "mean_squared_error")
     _fit(other, monitor, epochs=2)
@@ -228,8 +245,9 @@ def test_plot_before_training_says_what_to_do():
 
 
 def test_new_run_in_the_same_directory_stands_apart(tmp_path):
-    _fit(_network(), _monitor(tmp_path), epochs=2)
-    _fit(_network(), _monitor(tmp_path))
+    for epochs in (2, 1):
+        model = _network(run_eagerly=True)
+        _fit(model, _monitor(tmp_path), epochs=epochs)
     assert _steps(tmp_path) == list(range(1, 9))
     (earlier,) = tmp_path.glob("earlier-*")
     assert _steps(earlier) == list(range(1, 17))
@@ -245,7 +263,7 @@ def test_run_resumed_from_a_backup_goes_on(tmp_path):
     backup = str(tmp_path / "backup")
     with pytest.raises(KeyboardInterrupt):
         _fit(
-            _network(),
+            _network(run_eagerly=True),
             _monitor(tmp_path / "run"),
             keras.callbacks.BackupAndRestore(backup),
             _Stop(),
@@ -253,14 +271,17 @@ def test_run_resumed_from_a_backup_goes_on(tmp_path):
         )
     monitor = _monitor(tmp_path / "run")
     _fit(
-        _network(), monitor, keras.callbacks.BackupAndRestore(backup), epochs=3
+        _network(run_eagerly=True),
+        monitor,
+        keras.callbacks.BackupAndRestore(backup),
+        epochs=3,
     )
     assert monitor.history["step"].tolist() == list(range(17, 25))
     assert _steps(tmp_path / "run") == list(range(1, 25))
 
 
 def test_run_resumed_from_a_saved_model_goes_on(tmp_path):
-    model = _network()
+    model = _network(run_eagerly=True)
     _fit(model, _monitor(tmp_path / "run"))
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
@@ -280,7 +301,7 @@ def test_removed_directory_costs_one_warning(tmp_path):
 
     monitor = _monitor(tmp_path / "run")
     with pytest.warns(UserWarning, match="training goes on") as caught:
-        _fit(_network(), monitor, Remove(), epochs=4)
+        _fit(_network(run_eagerly=True), monitor, Remove(), epochs=4)
     assert len(caught) == 1
     assert len(monitor.history["step"]) == 32
 
@@ -296,24 +317,18 @@ def test_keras_tensorboard_beside_it_writes_its_own_runs(tmp_path):
     assert runs == {"train", "validation", "gradients"}
 
 
-def test_histograms_are_written_where_asked(tmp_path):
-    model = _network()
-    _fit(model, _monitor(tmp_path / "without"))
-    assert not any(
-        tag.startswith("log10")
-        for tag in writer.read(str(tmp_path / "without"))
-    )
-    model = _network()
-    _fit(model, _monitor(tmp_path / "with", histograms=True))
-    found = writer.read(str(tmp_path / "with"))
+def test_histograms_are_written_where_asked(run, tmp_path):
+    without = writer.read(str(run.log_dir))
+    assert not any(tag.startswith("log10") for tag in without)
+    _fit(_network(), _monitor(tmp_path, histograms=True))
+    found = writer.read(str(tmp_path))
     step, buckets = found["log10_gradient/output/kernel"][-1]
     assert step == 8
     assert buckets[:, 2].sum() == 8  # the kernel has 8 entries, none is 0
 
 
-def test_run_has_text_charts_and_settings(tmp_path):
-    _fit(_network(), _monitor(tmp_path), epochs=2)
-    found = writer.read(str(tmp_path))
+def test_run_has_text_charts_and_settings(run):
+    found = writer.read(str(run.log_dir))
     assert {
         "summary",
         "gradient_flow",
@@ -340,19 +355,19 @@ def _hparams(log_dir):
     }
 
 
-def test_what_differs_between_runs_stands_beside_the_settings(tmp_path):
+def test_what_differs_between_runs_stands_beside_the_settings(run, tmp_path):
     given = {"depth": 2, "rate": np.float32(0.5), "bn": True, "name": "elu"}
-    _fit(_network(), _monitor(tmp_path / "plain"))
-    _fit(_network(), _monitor(tmp_path / "given", hparams=given))
-    settings = _hparams(tmp_path / "plain")
+    model = _network(run_eagerly=True)
+    _fit(model, _monitor(tmp_path, hparams=given))
+    settings = _hparams(run.log_dir)
     assert settings["optimizer"] == "SGD"
     assert settings["clipnorm"] == 1.0
-    assert _hparams(tmp_path / "given") == {**settings, **given}
+    assert _hparams(tmp_path) == {**settings, **given}
 
 
 def test_named_like_a_setting_it_replaces_that_for_the_eye_alone(tmp_path):
     monitor = _monitor(tmp_path, hparams={"learning_rate": "cosine"})
-    _fit(_network(), monitor)
+    _fit(_network(run_eagerly=True), monitor)
     assert _hparams(tmp_path)["learning_rate"] == "cosine"
     assert monitor.run.settings["learning_rate"] == pytest.approx(0.01)
 

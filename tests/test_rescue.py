@@ -1,5 +1,7 @@
 """What a rescue changes, keeps, proves and says."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -28,6 +30,14 @@ def _kinds(result):
     return [each.kind for each in result.changes]
 
 
+@functools.cache
+def _constant_kernels():
+    """One rescue for all that only read what it did."""
+    model = _network(kernel_initializer="zeros")
+    before = model.get_weights()
+    return model, before, _rescued(model, "adam")
+
+
 _CASES = {
     "rate too low": (
         lambda: _rescued(_network(), keras.optimizers.Adam(1e-7)),
@@ -38,7 +48,7 @@ _CASES = {
         ["learning_rate"],
     ),
     "constant kernels": (
-        lambda: _rescued(_network(kernel_initializer="zeros"), "adam"),
+        lambda: _constant_kernels()[-1],
         ["initializer"],
     ),
     "large inputs": (
@@ -73,9 +83,7 @@ def test_one_fault_takes_one_change_and_the_network_trains(name):
 
 
 def test_model_of_the_user_stays_as_it_is():
-    model = _network(kernel_initializer="zeros")
-    before = model.get_weights()
-    result = _rescued(model, "adam")
+    model, before, result = _constant_kernels()
     assert result.model is not model
     for old, new in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
@@ -108,7 +116,7 @@ def test_trials_stay_within_the_budget():
 
 
 def test_printed_result_holds_table_and_patch():
-    result = _rescued(_network(kernel_initializer="zeros"), "adam")
+    *_, result = _constant_kernels()
     lines = str(result).splitlines()
     assert lines[0].split() == ["loss", "validation", "findings"]
     assert [line.split()[0] for line in lines[1:3]] == ["before", "after"]

@@ -1,64 +1,112 @@
-"""The graph of a model, those nested in it included: who feeds whom."""
+"""The graph of a model: its calls, who feeds whom, and the models inside."""
 
+import collections
+import functools
 from collections.abc import Iterator
 from typing import Any
 
 import keras
 
-from kerasbn._graph import activations, cloning, kinds, sublayers
+from kerasbn._graph import keras_internals, kinds
 
-_PASSING = (
-    *kinds.NORMALIZATIONS,
-    keras.layers.UnitNormalization,
-    keras.layers.Normalization,
-)
-_LINEAR = {"", "linear"}
-SOFTMAX = {"softmax", "logsoftmax", "sparsemax"}
-# Names under which `keras.ops` has activations.
-_FUNCTIONS = (activations.INTERVALS.keys() | SOFTMAX) - _LINEAR
+
+def plain(model: Any) -> Any:
+    """The model under Keras's own class, or `None` if it shows no graph."""
+    functional = isinstance(model, keras.Sequential | keras.Function)
+    if not functional or not getattr(model, "inputs", None):
+        return None
+    if isinstance(model, keras.Sequential):
+        outputs = model.outputs
+        inputs = model.inputs[0]
+        outputs = outputs[0] if len(outputs) == 1 else outputs
+    else:
+        inputs, outputs = model.input, model.output
+    # A new model, because a compiled one is cloned with its optimizer.
+    result = keras.Model(inputs, outputs, name=model.name)
+    known = (keras.Sequential.call, type(result).call)
+    return result if type(model).call in known else None
+
+
+class Call:
+    """One call of an operation: its arguments and outputs."""
+
+    def __init__(self, node: Any):
+        self.operation: Any = node.operation
+        self.args: tuple = node.arguments.args
+        self.kwargs: dict[str, Any] = node.arguments.kwargs
+        self.inputs: list = node.input_tensors  # masks among them
+        self.outputs: list = node.outputs
+
+    @property
+    def is_training(self) -> bool:
+        """Whether the graph itself says `training=True`."""
+        return bool(self.kwargs.get("training")) or len(self.args) > 1
 
 
 class Graph:
-    """The operations of a plain model, those of nested models among them."""
+    """The calls of a plain model, and the graphs of the models inside it.
 
-    def __init__(self, model: Any):
-        self.inputs: list = list(model.inputs)
-        self.outputs: list = keras.tree.flatten(model.outputs)
-        self.operations: dict[Any, list] = {}  # with the nodes of their calls
-        self._consumers: dict[int, list] = {}  # nodes, by tensor
-        self._entered: dict[int, list] = {}  # tensors that are the same one,
-        self._left: dict[int, list] = {}  # on the other side of a nested model
-        self._nodes: dict[int, Any] = {}
-        self._walk(self.outputs)
+    Attributes:
+        model: A model as `plain` returns it.
+        calls: Its calls in the order of its layers; a nested model is one.
+        nested: The graph of each nested model, by model.
+    """
 
-    def _walk(self, tensors):
-        waiting = list(tensors)
-        while waiting:
-            node = _node(waiting.pop())
-            if id(node) in self._nodes:
-                continue
-            self._nodes[id(node)] = node
-            waiting.extend(node.input_tensors)
-            nested = cloning.plain(node.operation)
-            if nested is None:
-                self.operations.setdefault(node.operation, []).append(node)
-                for tensor in node.input_tensors:
-                    self._consumers.setdefault(id(tensor), []).append(node)
-                continue
-            inside = keras.tree.flatten(nested.outputs)
-            waiting.extend(inside)
-            for outer, inner in [
-                *zip(node.input_tensors, nested.inputs, strict=False),
-                *zip(inside, node.outputs, strict=False),
-            ]:
-                self._entered.setdefault(id(outer), []).append(inner)
-                self._left.setdefault(id(inner), []).append(outer)
+    def __init__(self, model: Any, known: dict[Any, Any] | None = None):
+        known = {} if known is None else known
+        self.model = model
+        self.calls = _calls(model)
+        self.nested: dict[Any, Graph] = {}
+        for layer in dict.fromkeys(call.operation for call in self.calls):
+            if layer not in known:
+                inner = plain(layer)
+                known[layer] = inner and Graph(inner, known)
+            if known[layer]:
+                self.nested[layer] = known[layer]
 
-    def consumers(self, tensor: Any) -> Iterator[Any]:
-        """The nodes that take a tensor."""
-        yield from self._consumers.get(id(tensor), [])
-        for same in self._entered.get(id(tensor), []):
-            yield from self.consumers(same)
+    @functools.cached_property
+    def graphs(self) -> list["Graph"]:
+        """This graph and those nested in it at any depth, each once."""
+        inner = [each for one in self.nested.values() for each in one.graphs]
+        return list(dict.fromkeys([self, *inner]))
+
+    @functools.cached_property
+    def operations(self) -> dict[Any, list[Call]]:
+        """The calls of each operation, those in nested models included."""
+        found = {}
+        for graph in self.graphs:
+            for call in graph.calls:
+                if call.operation not in graph.nested:
+                    found.setdefault(call.operation, []).append(call)
+        return found
+
+    @functools.cached_property
+    def _links(self):
+        """Calls that take a tensor, and calls that make it.
+
+        At the border of a nested model: the tensor on the other side.
+        """
+        takers, makers = (collections.defaultdict(list) for _ in range(2))
+        for graph in self.graphs:
+            for call in graph.calls:
+                inner = graph.nested.get(call.operation)
+                if inner is None:
+                    for tensor in call.inputs:
+                        takers[tensor].append(call)
+                    for tensor in call.outputs:
+                        makers[tensor].append(call)
+                    continue
+                for before, after in [
+                    *zip(call.inputs, inner.model.inputs, strict=False),
+                    *zip(inner.model.outputs, call.outputs, strict=False),
+                ]:
+                    takers[before].append(after)
+                    makers[after].append(before)
+        return takers, makers
+
+    def consumers(self, tensor: Any) -> Iterator[Call]:
+        """The calls that take a tensor, in nested models too."""
+        return _ends(self._links[0], tensor)
 
     def below(self, *tensors: Any) -> list[Any]:
         """The operations that tensors reach, nearest first.
@@ -66,122 +114,48 @@ class Graph:
         Each path ends with the first layer that has weights of its own and is
         no normalization or activation.
         """
-        return self._reached(
-            [node for each in tensors for node in self.consumers(each)],
-            lambda node: [
-                n for out in node.outputs for n in self.consumers(out)
-            ],
-        )
+        return _reached(self._links[0], tensors, lambda call: call.outputs)
 
     def below_layer(self, layer: Any) -> list[Any]:
         """The operations that the outputs of a layer reach."""
-        nodes = self.operations[layer]
-        return self.below(*(out for node in nodes for out in node.outputs))
+        calls = self.operations[layer]
+        return self.below(*(out for call in calls for out in call.outputs))
 
     def above_outputs(self) -> list[Any]:
         """Back from the outputs to the layers that compute them."""
-        return self._reached(
-            [node for each in self.outputs for node in self._producers(each)],
-            lambda node: [
-                n for each in node.input_tensors for n in self._producers(each)
-            ],
-        )
+        outputs = self.model.outputs
+        return _reached(self._links[1], outputs, lambda call: call.inputs)
 
-    def _producers(self, tensor):
-        others = self._left.get(id(tensor), [])
-        if not others:
-            yield _node(tensor)
-        for same in others:
-            yield from self._producers(same)
 
-    def _reached(self, nodes, following):
-        found, seen = {}, set()
-        waiting = list(nodes)
-        for node in waiting:  # grows while it is read
-            if id(node) in seen:
+def _calls(model):
+    nodes, waiting = {}, list(model.outputs)
+    while waiting:
+        node = keras_internals.made_by(waiting.pop())
+        if id(node) not in nodes:
+            nodes[id(node)] = node
+            waiting.extend(node.input_tensors)
+    place = {each: number for number, each in enumerate(model.operations)}
+    calls = map(Call, nodes.values())
+    return sorted(calls, key=lambda call: place[call.operation])
+
+
+def _ends(links, tensor):
+    for each in links[tensor]:
+        if isinstance(each, Call):
+            yield each
+        else:
+            yield from _ends(links, each)
+
+
+def _reached(links, tensors, following):
+    found, seen = {}, set()
+    waiting = list(tensors)
+    for tensor in waiting:  # grows while it is read
+        for call in _ends(links, tensor):
+            if call in seen:
                 continue
-            seen.add(id(node))
-            found[node.operation] = None
-            if not has_kernel(node.operation):
-                waiting.extend(following(node))
-        return list(found)
-
-
-def _node(tensor):
-    operation, index, _ = tensor._keras_history
-    return operation._inbound_nodes[index]
-
-
-def has_kernel(operation: Any) -> bool:
-    """Whether it has weights, and is no normalization or activation."""
-    passing = (*_PASSING, keras.layers.PReLU)
-    return bool(getattr(operation, "weights", ())) and not isinstance(
-        operation, passing
-    )
-
-
-class Anatomy:
-    """A plain model with what a planner asks about it."""
-
-    def __init__(self, model: Any):
-        self.graph = Graph(model)
-        self.outputs = self.graph.above_outputs()
-        self._activations = dict(sublayers.leaves(model))
-        self._names = {
-            each.name for each in (*model._flatten_layers(), *self.operations)
-        }
-
-    @property
-    def operations(self) -> list[Any]:
-        """All operations, each once."""
-        return list(self.graph.operations)
-
-    def hidden(self) -> Iterator[Any]:
-        """Operations that are no part of the output and may be changed."""
-        for each in self.operations:
-            if each not in self.outputs and getattr(each, "trainable", True):
-                yield each
-
-    def activation(self, operation: Any) -> Any:
-        """The activation of an operation, a function or a layer."""
-        return self._activations.get(operation)
-
-    def activation_name(self, operation: Any) -> str:
-        """Its activation without underscores; "" for none."""
-        if isinstance(operation, keras.layers.Softmax):
-            return "softmax"
-        if isinstance(operation, keras.layers.Layer):
-            name = activations.name(self.activation(operation))
-        else:  # keras.ops.relu and the like
-            name = type(operation).__name__.lower()
-            name = name if name in _FUNCTIONS else ""
-        return "" if name in _LINEAR else name
-
-    def following_activation(self, layer: Any) -> str:
-        """Its activation, or the one that its output reaches."""
-        below = self.graph.below_layer(layer)
-        candidates = [layer, *(each for each in below if not has_kernel(each))]
-        names = map(self.activation_name, candidates)
-        return next(filter(None, names), "linear")
-
-    def is_normalized(self, layer: Any) -> bool:
-        """Whether a normalization takes the outputs of a layer."""
-        below = self.graph.below_layer(layer)
-        return any(isinstance(each, _PASSING) for each in below)
-
-    def is_gate(self, operation: Any) -> bool:
-        """Whether it ends in (0, 1) to multiply another tensor."""
-        name = self.following_activation(operation)
-        return (name in SOFTMAX or name.endswith("sigmoid")) and any(
-            type(each).__name__ == "Multiply"
-            for each in self.graph.below_layer(operation)
-        )
-
-    def unique(self, name: str) -> str:
-        """A name that no layer has yet."""
-        free, count = name, 0
-        while free in self._names:
-            count += 1
-            free = f"{name}_{count}"
-        self._names.add(free)
-        return free
+            seen.add(call)
+            found[call.operation] = None
+            if not kinds.has_kernel(call.operation):
+                waiting.extend(following(call))
+    return list(found)

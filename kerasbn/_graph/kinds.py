@@ -3,6 +3,8 @@
 `kerasbn.layers.BatchNormalization` is a subclass of the stock layer.
 """
 
+from typing import Any
+
 import keras
 
 from kerasbn.layers import InputBatchNormalization
@@ -21,6 +23,13 @@ NORMALIZATIONS = (
 )
 """They scale what passes by statistics of it."""
 
+SCALING = (
+    *NORMALIZATIONS,
+    keras.layers.UnitNormalization,
+    keras.layers.Normalization,
+)
+"""They scale what passes, by whatever."""
+
 DEPTHWISE = {keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D}
 SEPARABLE = {keras.layers.SeparableConv1D, keras.layers.SeparableConv2D}
 TRANSPOSED = {
@@ -38,3 +47,11 @@ LINEAR = {
     *TRANSPOSED,
 }
 """Kernels and a bias; compared by exact type, as a subclass may differ."""
+
+
+def has_kernel(operation: Any) -> bool:
+    """Whether it has weights, and is no normalization or activation."""
+    passing = (*SCALING, keras.layers.PReLU)
+    return bool(getattr(operation, "weights", ())) and not isinstance(
+        operation, passing
+    )

@@ -1,14 +1,19 @@
-"""The layers inside a model that act as one each."""
+"""The layers of a model that act as one each, and those next to them."""
+
+from collections.abc import Iterator
+from typing import Any
 
 import keras
 from keras import layers
 
+from kerasbn._graph import keras_internals, kinds
+
 _ACTIVATIONS = (layers.ReLU, layers.LeakyReLU, layers.PReLU, layers.ELU)
 
 
-def leaves(layer):
+def leaves(layer: Any) -> Iterator[tuple[Any, Any]]:
     """The layers that act as one, each with its activation or `None`."""
-    for inner in layer._layers:  # Keras has no public list of sublayers
+    for inner in keras_internals.sublayers(layer):
         core = inner
         if isinstance(inner, layers.RNN):  # calls its cell in a loop, unseen
             core = inner.cell
@@ -17,18 +22,34 @@ def leaves(layer):
         activation = getattr(core, "activation", None)
         if isinstance(core, _ACTIVATIONS):
             activation = core
-        if core is inner and set(inner._layers) - {activation}:
+        parts = set(keras_internals.sublayers(inner))
+        if core is inner and parts - {activation}:
             yield from leaves(inner)
         else:
             yield inner, activation
 
 
-def output_layers(model):
+def output_layers(model: Any) -> Iterator[Any]:
+    """The layers that put the outputs out, a nested model before its own."""
     last = []
     if isinstance(model, keras.Sequential):
         last = model.layers[-1:]
     elif isinstance(model, keras.Function):
-        last = [output._keras_history.operation for output in model.outputs]
+        last = [keras_internals.made_by(y).operation for y in model.outputs]
     for layer in last:
         yield layer
         yield from output_layers(layer)
+
+
+def producer(layer: Any) -> Any:
+    """The operation whose output a layer takes; `None` if it is not one."""
+    try:
+        return keras_internals.made_by(layer.input).operation
+    except (AttributeError, ValueError):  # called nowhere, or more than once
+        return None
+
+
+def batch_normalizations(layer: Any) -> list[Any]:
+    """The batch normalization layers inside a layer or model, at any depth."""
+    inner = keras_internals.all_layers(layer)
+    return [e for e in inner if isinstance(e, kinds.BATCH_NORMALIZATIONS)]

@@ -7,14 +7,14 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerasbn._monitor import inspection, layer_probe, optimizers
+from kerasbn._monitor import data_description, model_description, optimizers
 from kerasbn._run.run import Run
 
 _ROWS = 256
 
 
 def before_training(model: keras.Model, x: Any, y: Any, batch_size: int) -> Run:
-    """Return what one batch shows of a model, without training it.
+    """Return a run of no steps: model, data and first gradients.
 
     Raises:
         ValueError: If there is no data.
@@ -40,30 +40,27 @@ def before_training(model: keras.Model, x: Any, y: Any, batch_size: int) -> Run:
     x, y = (keras.tree.map_structure(first, each) for each in (x, y))
     with keras.StatelessScope() if model.built else contextlib.nullcontext():
         model(keras.tree.map_structure(lambda each: each[:2], x))
-    description = inspection.describe_model(model)
+    description = model_description.describe_model(model)
     for layer in description["layers"]:
         layer["last_rows"] = rows % batch_size
-    data = inspection.describe_data(model, x, y)
     variables = model.trainable_variables
-    found = {"loss": math.nan, "gradients": [None] * len(variables)}
-    with contextlib.suppress(Exception):  # what contradicts may not compute
-        found = _gradients(model, x, y)
-    norms = np.array(
-        [
-            math.nan if each is None else np.linalg.norm(each)
-            for each in found["gradients"]
-        ]
-    )
+    loss, norms = math.nan, np.full(len(variables), math.nan)
+    # A model and data that contradict each other may not compute; then rules
+    # judge the descriptions alone.
+    with contextlib.suppress(Exception):
+        loss, norms = _gradients(model, x, y)
     sizes = np.array([np.prod(each.shape) for each in variables])
     layers = {}
     with contextlib.suppress(Exception):
+        from kerasbn._monitor import layer_probe  # imports TensorFlow
+
         layers = layer_probe.ActivationProbe(model).read(x)
     total = np.array([float(np.sqrt(np.nansum(np.square(norms))))])
     return Run(
         steps=np.zeros(1, int),
         scalars={
-            "loss": np.array([found["loss"]]),
-            "window/loss": np.array([found["loss"]]),
+            "loss": np.array([loss]),
+            "window/loss": np.array([loss]),
             "learning_rate": np.array([math.nan]),
             "global_norm": total,
             "clipped/global_norm": total,
@@ -78,14 +75,14 @@ def before_training(model: keras.Model, x: Any, y: Any, batch_size: int) -> Run:
         layers=[(0, layers)] if layers else [],
         settings=optimizers.settings(model),
         model=description,
-        data=data,
+        data=data_description.describe_data(model, x, y),
         planned_steps=0,
         non_finite=None,
     )
 
 
 def _gradients(model, x, y):
-    """Loss and gradients on a batch, as in training, without moving state."""
+    """Loss and norms of the gradients in training, without moving state."""
     import tensorflow as tf
 
     with tf.GradientTape() as tape, keras.StatelessScope():
@@ -93,8 +90,10 @@ def _gradients(model, x, y):
     gradients = tape.gradient(
         loss, [each.value for each in model.trainable_variables]
     )
-    arrays = [
-        None if each is None else tf.convert_to_tensor(each).numpy().ravel()
-        for each in gradients  # of an embedding they are rows
+    norms = [
+        math.nan
+        if each is None
+        else np.linalg.norm(tf.convert_to_tensor(each).numpy().ravel())
+        for each in gradients  # slices, if of an embedding
     ]
-    return {"loss": float(loss), "gradients": arrays}
+    return float(loss), np.array(norms)

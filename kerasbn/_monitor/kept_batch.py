@@ -1,29 +1,23 @@
-"""One batch kept from training, to read the layers on."""
+"""One batch kept from training, to read the layers with."""
 
 from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 _ROWS, _ENTRIES = 256, 2**22
 
 
 class KeptBatch:
-    """Inputs and targets of the last full step, in variables.
-
-    Args:
-        compiled: Whether the step is compiled by XLA, which wants fixed shapes.
-    """
+    """Inputs and targets of the last full step, in variables."""
 
     def __init__(self, compiled: bool):
-        self._compiled = compiled
+        self._compiled = compiled  # by XLA, which wants fixed shapes
         self._variables: dict[str, Any] = {}
 
     def value(self) -> tuple[Any, Any] | None:
-        """Return inputs and targets, `None` where they could not be kept.
-
-        Targets alone are `None` where there are none.
-        """
+        """Return inputs and targets, `None` if they could not be kept."""
         if "x" not in self._variables:
             return None
         values = keras.tree.map_structure(
@@ -32,15 +26,13 @@ class KeptBatch:
         return values["x"], values.get("y")
 
     def keep(self, data: Any) -> None:
-        """Keep the first rows of a batch; called in the train step."""
+        """Keep the first rows of a batch; called inside the train step."""
         x, y, _ = keras.utils.unpack_x_y_sample_weight(data)
         for name, each in (("x", x), ("y", y)):
             if each is not None and self._can_keep(each):
                 self._keep(name, each)
 
     def _can_keep(self, structure):
-        import tensorflow as tf
-
         return all(
             isinstance(each, tf.Tensor)
             and each.shape.rank
@@ -49,10 +41,8 @@ class KeptBatch:
         )
 
     def _keep(self, name, structure):
-        import tensorflow as tf
-
         def keep(kept, each):
-            if self._compiled:  # in a circle, where there are fewer
+            if self._compiled:  # repeated, where there are fewer
                 rows = tf.range(kept.shape[0]) % tf.shape(each)[0]
                 kept.assign(tf.gather(each, rows))
             else:
@@ -66,8 +56,6 @@ class KeptBatch:
         keras.tree.map_structure(keep, self._variables[name], structure)
 
     def _variable(self, tensor):
-        import tensorflow as tf
-
         rest = tensor.shape[1:]
         size = int(np.prod([size or 1 for size in rest]))
         rows = min(_ROWS, max(1, _ENTRIES // size))

@@ -1,86 +1,42 @@
-"""Numbers of tensors, few operations each, and rings that keep them."""
+"""Numbers that sum up a tensor, in few operations."""
 
 from collections import defaultdict
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from kerasbn._run.readings import EDGES
 
-# What `details` measures of each variable.
+# The order of the columns of `details`.
 DETAILS = ("gradient_max", "zeros", "non_finite", "weight", "update")
 # Vectors of one shape are measured together: an operation costs a microsecond
-# or two, whatever its size. To stack kernels would cost more than it saves.
+# or two, whatever its size. Stacking kernels would cost more than it saves.
 _SMALL = 1000
 
 
-class Ring:
-    """The last `capacity` values of one shape, kept on the device.
-
-    Written in the compiled step, on each replica; the host reads the first
-    replica's.
-    """
-
-    def __init__(self, capacity: int, shape: tuple[int, ...]):
-        import tensorflow as tf
-
-        local = {
-            "trainable": False,
-            "synchronization": tf.VariableSynchronization.ON_READ,
-            "aggregation": tf.VariableAggregation.ONLY_FIRST_REPLICA,
-        }
-        self._capacity, self._shape = capacity, shape
-        self._values = tf.Variable(tf.zeros((capacity, *shape)), **local)
-        self._count = tf.Variable(tf.zeros((), "int64"), **local)
-        self._read = 0
-
-    def put(self, value: Any) -> None:
-        """Write one value, over the oldest."""
-        import tensorflow as tf
-
-        place = tf.identity(self._count) % self._capacity
-        if hasattr(self._values, "values"):  # one variable per replica
-            held = tf.convert_to_tensor(self._values)
-            new = tf.tensor_scatter_nd_update(held, [[place]], value[None])
-            self._values.assign(new)
-        else:
-            update = tf.IndexedSlices(value[None], place[None])
-            self._values.scatter_update(update)
-        self._count.assign_add(1)
-
-    def read(self) -> np.ndarray:
-        """Return the values written since the last call, oldest first."""
-        count = int(_first(self._count))
-        start = max(self._read, count - self._capacity)
-        self._read = count
-        if start == count:
-            return np.empty((0, *self._shape), "float32")
-        places = np.arange(start, count) % self._capacity
-        return _first(self._values)[places]
-
-
-def _first(variable):
-    return getattr(variable, "values", [variable])[0].numpy()
+def value_of(variable: Any) -> Any:
+    """Return what a variable holds now, in float32."""
+    # `tf.cast` would return a float32 variable itself, to be read later.
+    return tf.cast(tf.convert_to_tensor(variable.value), "float32")
 
 
 def half_square(x: Any) -> Any:
-    """Half the squared L2 norm: the cheapest operation that tells a norm.
+    """Return half the squared L2 norm.
 
-    One per variable is all that every step can afford: 1 to 2 % of a step.
+    It is the cheapest operation that gives a norm. More than one per variable
+    would slow down every step too much: one costs 1 to 2 % of it.
     """
-    import tensorflow as tf
-
     return tf.nn.l2_loss(x)
 
 
 def details(gradients: list, before: list, after: list) -> Any:
-    """`DETAILS` of each variable, shape `(variables, 5)`.
+    """Return `DETAILS` of each variable, shape `(variables, 5)`.
 
     Largest absolute entry, zeros and non-finite entries of the gradient, half
-    the squared norm of the weights before the step and of their change. Some
-    15 % of a small step: for the steps that are recorded.
+    the squared norm of the weights before the step and of their change. This
+    costs some 15 % of a small step, so only recorded steps do it.
     """
-    import tensorflow as tf
 
     def total(x):
         return tf.reduce_sum(x, list(range(1, x.shape.rank)))
@@ -91,12 +47,9 @@ def details(gradients: list, before: list, after: list) -> Any:
         return total(tf.square(x)) / 2.0
 
     def together(tensors):
-        # A stack of one would be a copy.
-        return (
-            tf.stack(tensors)
-            if len(tensors) > 1
-            else tf.expand_dims(tensors[0], 0)
-        )
+        if len(tensors) > 1:
+            return tf.stack(tensors)
+        return tf.expand_dims(tensors[0], 0)  # a stack of one would be a copy
 
     order, columns = [], []
     for places in _by_shape(gradients):
@@ -122,12 +75,10 @@ def details(gradients: list, before: list, after: list) -> Any:
 
 
 def histograms(gradients: list) -> Any:
-    """Entries by log10 of their size, shape `(variables, len(EDGES) + 1)`.
+    """Count entries by log10 of size, shape `(variables, len(EDGES) + 1)`.
 
     Zeros are left out.
     """
-    import tensorflow as tf
-
     rows = []
     for gradient in gradients:
         size = tf.abs(tf.reshape(gradient, [-1]))
@@ -142,7 +93,7 @@ def histograms(gradients: list) -> Any:
 
 
 def _by_shape(tensors):
-    """Places of tensors to be measured together."""
+    """Groups of places of tensors that are measured together."""
     groups = defaultdict(list)
     for place, tensor in enumerate(tensors):
         shape = tuple(tensor.shape)

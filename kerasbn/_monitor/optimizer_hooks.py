@@ -1,102 +1,41 @@
-"""What optimizers are handed, taken up while a train step is traced.
+"""Hooks that note the gradients that optimizers receive.
 
-The only file that knows how Keras applies gradients: `optimizer.apply` is
-replaced on the instance, for the length of the run, by a method that also
-notes what it is handed.
+This is the only file that knows how Keras applies gradients: on the instances,
+`optimizer.apply` is replaced by a method that notes its arguments, for as long
+as a step is traced.
 """
 
 import contextlib
 import threading
 import warnings
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
-import numpy as np
+import tensorflow as tf
 
 from kerasbn._graph import shadowing
-from kerasbn._monitor import measures, optimizers
-from kerasbn.optimizers import _accumulation
-from kerasbn.optimizers._clipped import Clipped
-
-
-class Seen(NamedTuple):
-    """What an optimizer was handed for one variable."""
-
-    variable: Any
-    gradient: Any  # with what was accumulated before
-    absent: Any  # zeros left out of a sparse gradient
-    before: Any  # the weights before a full step
-
-
-class Handed:
-    """What the optimizers were handed in one step, and what they made of it.
-
-    Attributes:
-        full: Whether the weights before are to be kept.
-        graph: Graph that the step is traced in.
-        seen: By column, what there was of that variable.
-        loss: Loss of the batch, `None` if the step did not compute it.
-        rate: Learning rate.
-        told: Of each `Clipped` the columns of its variables, and half the
-            squared norm of each gradient after it with the threshold behind, as
-            a list or as the variable that will hold them.
-    """
-
-    def __init__(self, full: bool, graph: Any):
-        self.full = full
-        self.graph = graph
-        self.seen: dict[int, Seen] = {}
-        self.loss: Any = None
-        self.rate: Any = None
-        self.told: list[tuple[list[int], Any]] = []
-
-    def clipped(self) -> tuple[dict[int, Any], Any]:
-        """Return half squares after `Clipped`, by column, and the threshold."""
-        import tensorflow as tf
-
-        found, threshold = {}, np.nan
-        for columns, told in self.told:
-            *halves, threshold = (
-                tf.unstack(told) if isinstance(told, tf.Variable) else told
-            )
-            found |= dict(zip(columns, halves, strict=True))
-        return found, threshold
+from kerasbn._monitor import columns, measures, optimizers, step_notes
 
 
 class Hooks:
-    """Hooks in a compiled model and its optimizers.
-
-    Attributes:
-        optimizers: Those that a train step may apply.
-        leaves: The optimizers inside of them, that clip and update.
-        paths: Path of each trainable variable, in the order of the model.
-        shapes: Shape of each.
-        owners: By column, the place of a variable in `paths`: the optimizer
-            that clips it.
-    """
+    """Hooks in a compiled model and its optimizers."""
 
     def __init__(self, model: keras.Model):
-        self.optimizers = optimizers.optimizers(model)
-        self.paths: list[str] = []
-        self.shapes: list[tuple[int, ...]] = []
-        self.owners: dict[int, Any] = {}
+        self.columns = columns.Columns()
         self._model = model
-        self._columns: dict[int, int] = {}
-        self._carriers: dict[int, Any] = {}  # of what a condition hides
-        self._local = threading.local()  # a replica is traced by its own thread
+        self._optimizers = optimizers.applied_by(model)
+        self._carriers: dict[int, Any] = {}  # see `_carrier`
+        self._local = threading.local()  # each replica is traced in a thread
 
     @property
     def leaves(self) -> list:
         """The optimizers that clip and update."""
-        return [
-            leaf
-            for each in self.optimizers
-            for leaf in optimizers.leaves_of(each)
-        ]
+        inside = map(optimizers.leaves_of, self._optimizers)
+        return [leaf for leaves in inside for leaf in leaves]
 
     @property
     def replicas(self) -> int:
-        """How many devices take part in a step."""
+        """Number of devices that take part in a step."""
         return self._model.distribute_strategy.num_replicas_in_sync
 
     @property
@@ -104,25 +43,28 @@ class Hooks:
         """Whether a step may only add to the gradients of the next."""
         return any(leaf.gradient_accumulation_steps for leaf in self.leaves)
 
+    @property
+    def scales_loss(self) -> bool:
+        """Whether a loss scale skips steps."""
+        return optimizers.scales_loss(self._model)
+
     @contextlib.contextmanager
     def noting(self, full: bool):
-        """Note what is handed by this thread in what is done inside."""
-        import tensorflow as tf
-
+        """Note what this thread traces inside, in `StepNotes`."""
         graph = tf.compat.v1.get_default_graph()
-        self._local.handed = handed = Handed(full, graph)
+        self._local.notes = notes = step_notes.StepNotes(full, graph)
         try:
-            yield handed
+            yield notes
         finally:
-            del self._local.handed
+            del self._local.notes
 
     @contextlib.contextmanager
-    def set(self):
-        """Have the model tell its loss, and its optimizers their gradients."""
+    def installed(self):
+        """Hook the loss of the model and the methods of its optimizers."""
         compute_loss = self._model.compute_loss
 
         def noting_loss(*args, **kwargs):
-            self._local.handed.loss = loss = compute_loss(*args, **kwargs)
+            self._local.notes.loss = loss = compute_loss(*args, **kwargs)
             return loss
 
         with contextlib.ExitStack() as hooks:
@@ -132,22 +74,18 @@ class Hooks:
                 hooks.enter_context(replaced)
 
             replace(self._model, "compute_loss", noting_loss)
-            for optimizer in self.optimizers:
+            for optimizer in self._optimizers:
                 replace(optimizer, "apply", self._noting_gradients(optimizer))
                 for leaf in optimizers.leaves_of(optimizer):
-                    if isinstance(leaf, Clipped):
-                        replace(leaf, "clip", self._noting_clip(leaf))
-                    if leaf is not optimizer:
-                        replace(leaf, "apply", self._noting_owner(leaf))
+                    if optimizers.clips_by_rules(leaf):
+                        replace(leaf, "clip", self._noting_rules(leaf))
             yield
 
     def _noting_gradients(self, optimizer):
-        """`apply` that takes up what it is handed."""
+        """`apply` that notes the gradients it receives."""
         apply = optimizer.apply
 
         def noting_apply(grads, trainable_variables=None):
-            import tensorflow as tf
-
             grads = list(grads)
             variables = list(
                 self._model.trainable_variables
@@ -157,7 +95,7 @@ class Hooks:
             if not optimizer.built:
                 optimizer.build(variables)
             if self._noted_graph() is tf.compat.v1.get_default_graph():
-                self._see(optimizer, grads, variables)
+                self._note(optimizer, grads, variables)
             else:
                 warnings.warn(
                     "GradientMonitor does not see gradients that a train step "
@@ -168,119 +106,80 @@ class Hooks:
 
         return noting_apply
 
-    def _noting_owner(self, leaf):
-        """`apply` of an inner optimizer that notes the variables it gets."""
-        apply = leaf.apply
-
-        def noting_apply(grads, trainable_variables=None):
-            for variable in trainable_variables or ():
-                if id(variable) in self._columns:
-                    self.owners[self._columns[id(variable)]] = leaf
-            return apply(grads, trainable_variables)
-
-        return noting_apply
-
-    def _noting_clip(self, leaf):
-        """`clip` of a `Clipped` that notes what it makes of the gradients."""
+    def _noting_rules(self, leaf):
+        """`clip` that notes the gradients after its rules."""
         clip = leaf.clip
 
         def noting_clip(gradients, variables, *args):
-            import tensorflow as tf
-
             clipped = clip(gradients, variables, *args)
             if self._noted_graph() is None:
-                return clipped  # in a thread that a loss scale began
-            seen = [
-                (self._columns[id(variable)], gradient)
-                for variable, gradient in zip(variables, clipped, strict=True)
-                if id(variable) in self._columns
-            ]
-            limits = [np.nan, *(rule.threshold for rule in leaf.rules)]
-            limit = [each for each in limits if each is not None][-1]
-            told: Any = [
-                measures.half_square(tf.cast(gradient, "float32"))
-                for _, gradient in seen
-            ]
-            told.append(tf.cast(limit, "float32"))
+                return clipped  # in a thread that a loss scale started
+            numbers = map(self.columns.number, variables)
+            noted = {
+                column: measures.half_square(tf.cast(gradient, "float32"))
+                for column, gradient in zip(numbers, clipped, strict=True)
+                if column is not None
+            }
+            limit = tf.cast(optimizers.threshold(leaf), "float32")
+            values: Any = [*noted.values(), limit]
             if self._noted_graph() is not tf.compat.v1.get_default_graph():
-                # Only a variable leads out of the condition of a loss scale.
-                carrier = self._carrier(leaf, len(told))
-                carrier.assign(tf.stack(told))
-                told = carrier
-            self._local.handed.told.append(([c for c, _ in seen], told))
+                carrier = self._carrier(leaf, len(values))
+                carrier.assign(tf.stack(values))
+                values = carrier
+            self._local.notes.note_rules(list(noted), values)
             return clipped
 
         return noting_clip
 
     def _noted_graph(self):
         """The graph that this thread traces its step in."""
-        handed = getattr(self._local, "handed", None)
-        return handed and handed.graph
+        notes = getattr(self._local, "notes", None)
+        return notes and notes.graph
 
     def _carrier(self, optimizer, size):
-        """The variable that leads out of a condition, for one optimizer."""
-        import tensorflow as tf
-
+        """The variable that carries values out of a loss scale's condition."""
         if id(optimizer) not in self._carriers:
             with tf.init_scope():
                 self._carriers[id(optimizer)] = tf.Variable(tf.zeros(size))
         return self._carriers[id(optimizer)]
 
-    def _lay_out(self):
-        """Give each trainable variable a column."""
-        for variable in self._model.trainable_variables:
-            path, number = variable.path, 1
-            while path in self.paths:  # Keras does not promise unique paths
-                path, number = f"{variable.path}_{number}", number + 1
-            self._columns[id(variable)] = len(self.paths)
-            self.paths.append(path)
-            self.shapes.append(tuple(variable.shape))
-
-    def _see(self, optimizer, grads, variables):
-        """Take up what an optimizer is handed, and the weights before."""
-        import tensorflow as tf
-
-        if not self.paths:
-            self._lay_out()
-        handed = self._local.handed
+    def _note(self, optimizer, grads, variables):
+        """Note the gradients that an optimizer receives."""
+        self.columns.lay_out(self._model.trainable_variables)
+        notes = self._local.notes
         leaves = optimizers.leaves_of(optimizer)
-        if not handed.seen:
-            handed.rate = tf.cast(leaves[0].learning_rate, "float32")
+        if not notes.gradients:
+            notes.learning_rate = tf.cast(leaves[0].learning_rate, "float32")
         scale = tf.cast(optimizers.loss_scale(optimizer), "float32")
-        sums = {}  # with the number of micro-steps
-        for leaf in leaves:
-            for key, total in _accumulation.sums_of(leaf).items():
-                sums[key] = total, leaf.gradient_accumulation_steps
-        found = []
+        owners = optimizers.owners_of(optimizer)
+        sums = optimizers.sums_of(optimizer)
+        found = {}
         for gradient, variable in zip(grads, variables, strict=True):
-            column = self._columns.get(id(variable))
+            column = self.columns.number(variable)
             if gradient is None or column is None:
                 continue
-            self.owners.setdefault(column, leaves[0])
+            leaf = owners.get(id(variable), leaves[0])
+            self.columns.owners[column] = leaf
             gradient, absent = self._dense(gradient)
             gradient = gradient / scale
             if id(variable) in sums:
-                total, steps = sums[id(variable)]
-                gradient = (gradient + value_of(total)) / steps
-            before = value_of(variable) if handed.full else None
-            found.append((column, Seen(variable, gradient, absent, before)))
+                gradient += measures.value_of(sums[id(variable)])
+                gradient /= leaf.gradient_accumulation_steps
+            before = measures.value_of(variable) if notes.full else None
+            found[column] = step_notes.Noted(variable, gradient, absent, before)
         if self.replicas > 1:
             reduced = tf.distribute.get_replica_context().all_reduce(
-                "SUM", [each.gradient for _, each in found]
+                "SUM", [each.gradient for each in found.values()]
             )
-            found = [
-                (column, each._replace(gradient=gradient))
-                for (column, each), gradient in zip(found, reduced, strict=True)
-            ]
-        handed.seen.update(found)
+            for column, gradient in zip(list(found), reduced, strict=True):
+                found[column] = found[column]._replace(gradient=gradient)
+        notes.gradients.update(found)
 
     def _dense(self, gradient: Any):
         """The gradient in float32, and how many zeros were left out of it.
 
-        The rows of an embedding that no token looked up.
+        The rows of an embedding that no token looked up can be left out.
         """
-        import tensorflow as tf
-
         if not isinstance(gradient, tf.IndexedSlices):
             return tf.cast(gradient, "float32"), 0.0
         if (
@@ -296,11 +195,3 @@ class Hooks:
         )
         size = tf.reduce_prod(tf.cast(dense_shape, "float32"))
         return values, size - tf.cast(tf.size(values), "float32")
-
-
-def value_of(variable: Any) -> Any:
-    """What a variable holds now, in float32."""
-    import tensorflow as tf
-
-    # `tf.cast` hands a variable of the right type back, to be read later.
-    return tf.cast(tf.convert_to_tensor(variable.value), "float32")

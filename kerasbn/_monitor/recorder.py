@@ -1,35 +1,38 @@
-"""Who stands in `model.train_function` while gradients are monitored."""
+"""The `model.train_function` of a model while its gradients are monitored."""
 
 import time
 import types
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import keras
 
-from kerasbn._monitor import layer_probe, optimizers, train_step
+from kerasbn._monitor import optimizers
 
-# The host reads after this many steps or seconds, whatever comes first: a read
-# takes a millisecond, and a run should be seen, or outlive a crash, up to now.
-# The first windows are shorter: much is known of a run after its first steps.
+if TYPE_CHECKING:
+    from kerasbn._monitor.window import Window
+
+# The host reads after this many steps or seconds, whichever comes first: a read
+# takes a millisecond, and a run should be on screen, and survive a crash, up to
+# now. The first windows are shorter: first steps reveal much about a run.
 _FIRST_WINDOW, _LONGEST_WINDOW, _LONGEST_WAIT = 10, 100, 1.0
 
 
 class Listener(Protocol):
-    """Who is told of the steps."""
+    """Receives the recorded steps."""
 
     every: int
     histograms: bool
 
-    def receive(self, window: train_step.Window) -> None:
+    def receive(self, window: "Window") -> None:
         """Take the steps since the last call."""
 
 
 class GradientRecorder:
-    """Runs the measured train step, and tells its listeners of the steps.
+    """Runs the measured train step and passes the steps to its listeners.
 
-    It lives as long as the train function that Keras made, so that a second
-    `fit` traces nothing anew and a model that is compiled again gets a new one.
+    It lives as long as the train function that Keras made: a second `fit`
+    traces nothing again, and a model that is compiled again gets a new one.
     """
 
     def __init__(self, model: keras.Model, plain: Callable):
@@ -37,8 +40,8 @@ class GradientRecorder:
         self._plain = plain
         self._step: Any = None  # made for the first listener
         self._functions: dict[bool, Callable] = {}
-        # By listener: whether it announced the coming call; `None` if it never
-        # announces one, because `train_on_batch` is called by hand.
+        # By listener: whether it announced the next call, `None` if it never
+        # announces any, because `train_on_batch` is called by hand.
         self._listeners: dict[Listener, bool | None] = {}
         self._probe: Any = None
         self._pending, self._next_step, self._flushed = 0, 1, 0.0
@@ -47,15 +50,17 @@ class GradientRecorder:
     @property
     def paths(self) -> list[str]:
         """Path of each trainable variable, once a step was run."""
-        return self._step.paths
+        return self._step.columns.paths
 
     @property
     def shapes(self) -> list[tuple[int, ...]]:
         """Shape of each trainable variable."""
-        return self._step.shapes
+        return self._step.columns.shapes
 
     def attach(self, listener: Listener) -> None:
-        """Tell a listener of the steps from now on."""
+        """Pass the steps to a listener from now on."""
+        from kerasbn._monitor import train_step  # imports TensorFlow
+
         self._listeners[listener] = None
         if self._step is None or listener.histograms > self._step.histograms:
             self._step = train_step.MeasuredStep(
@@ -72,7 +77,7 @@ class GradientRecorder:
             self._listeners[listener] = True
 
     def detach(self, listener: Listener) -> None:
-        """Deliver what is left and, with the last one, undo everything."""
+        """Deliver the last steps; with the last listener, restore the model."""
         if listener in self._listeners:
             self.flush()
             self._listeners.pop(listener, None)
@@ -86,7 +91,7 @@ class GradientRecorder:
             if announced:
                 self._listeners[listener] = False
             elif not (by_hand and announced is None):
-                self.detach(listener)  # its fit was broken off
+                self.detach(listener)  # its `fit` was interrupted
         if not self._listeners:
             return self._plain(iterator)
         steps = 1 if by_hand else self._model.steps_per_execution
@@ -115,7 +120,7 @@ class GradientRecorder:
         return outputs
 
     def flush(self) -> None:
-        """Hand the steps since the last read to the listeners."""
+        """Pass the steps since the last read to the listeners."""
         self._pending, self._flushed = 0, time.monotonic()
         window = self._step.read()
         if window is not None:
@@ -123,23 +128,22 @@ class GradientRecorder:
                 listener.receive(window)
 
     def kept_batch(self) -> tuple[Any, Any] | None:
-        """Inputs and targets of the last full step."""
+        """Return inputs and targets of the last full step."""
         return self._step.kept.value()
 
     def read_layers(self) -> dict[str, dict[str, float]] | None:
-        """Read the hidden layers on the inputs of the last full step.
-
-        `None` if those could not be kept.
-        """
+        """Read the hidden layers on the kept inputs, if there are any."""
         kept = self.kept_batch()
         if kept is None:
             return None
         if self._probe is None:
+            from kerasbn._monitor import layer_probe  # imports TensorFlow
+
             self._probe = layer_probe.ActivationProbe(self._model)
         return self._probe.read(kept[0])
 
     def _coming_step(self):
-        """Number of the optimizer step that comes next."""
+        """Number of the next optimizer step."""
         if not self._pending or self._step.may_pause():
             self._next_step = 1 + self._step.iterations()
             return self._next_step
@@ -159,19 +163,16 @@ def recorder_of(model: keras.Model) -> GradientRecorder:
             f'backend={keras.backend.backend()!r}. Set KERAS_BACKEND="'
             'tensorflow" before keras is imported.'
         )
-    if not model.compiled or not optimizers.optimizers(model):
+    if not model.compiled or not optimizers.applied_by(model):
         raise RuntimeError(
             "`model` must be compiled before its gradients are monitored. "
             f"Received: model={model.name!r}. Call `model.compile` first."
         )
-    leaves = optimizers.leaves_of(model.optimizer)
-    if model.built and isinstance(leaves[0], keras.optimizers.MultiOptimizer):
-        # It makes those inside of it only when it is built.
-        model.optimizer.build(model.trainable_variables)
+    optimizers.build_leaves(model)
     model.make_train_function()
     plain = model.train_function
-    if isinstance(plain, GradientRecorder):  # another listener, or a broken fit
-        return plain
+    if isinstance(plain, GradientRecorder):
+        return plain  # of another listener, or of an interrupted `fit`
     if not hasattr(plain, "kerasbn_recorder"):
         plain.kerasbn_recorder = GradientRecorder(model, plain)
     return plain.kerasbn_recorder

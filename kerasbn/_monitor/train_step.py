@@ -1,67 +1,36 @@
-"""The gradients that `fit` applies, measured inside the compiled step.
+"""The train step of a model, with the gradients measured inside it.
 
-The train step is traced once more with hooks in it. Every step writes a row of
-norms into a ring buffer on the device; a step that is to be recorded runs a
-second, fuller program. One program with a condition in it costs every step 3 %,
+The step is traced once more with hooks in it. Every step writes a row of norms
+into a ring buffer on the device; a step that is to be recorded runs a second,
+fuller program. One program with a condition in it would cost every step 3 %,
 and 10 % under XLA (20 x 100 network, Keras 3.15, TensorFlow 2.21).
 """
 
 import contextlib
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from kerasbn._graph import shadowing
-from kerasbn._monitor import kept_batch, measures, optimizer_hooks, optimizers
-from kerasbn.optimizers._clipped import Clipped
-
-
-class Window(NamedTuple):
-    """Optimizer steps since the last read, oldest first.
-
-    Attributes:
-        steps: `optimizer.iterations` after each step, shape `(rows,)`.
-        losses: Loss of each step's batch.
-        learning_rates: Learning rate of each step.
-        norms: L2 norms of the gradients, before clipping, shape
-            `(rows, variables)`.
-        clipped: The same after clipping.
-        thresholds: Norm of the whole gradient that the last rule of a
-            `Clipped` let pass, NaN where there is none.
-        details: By step, `measures.DETAILS` of each variable.
-        histograms: By step, entries of each variable by log10 of their size.
-        skipped: Steps that a loss scale or a `Clipped` skipped.
-        first_skipped: Step, norms and loss of the first of them.
-        scales_loss: Whether it is the loss scale that skips.
-        tells_loss: Whether `losses` are known.
-    """
-
-    steps: np.ndarray
-    losses: np.ndarray
-    learning_rates: np.ndarray
-    norms: np.ndarray
-    clipped: np.ndarray
-    thresholds: np.ndarray
-    details: dict[int, np.ndarray]
-    histograms: dict[int, np.ndarray]
-    skipped: int
-    first_skipped: tuple[int, np.ndarray, float] | None
-    scales_loss: bool
-    tells_loss: bool
+from kerasbn._monitor import (
+    kept_batch,
+    measures,
+    optimizer_hooks,
+    optimizers,
+    ring,
+    window,
+)
 
 
 class MeasuredStep:
-    """The train step of a model, and what it leaves in rings on the device.
+    """The train step of a model, and the rings that it writes on the device.
 
     Args:
         model: A compiled model.
         capacity: Steps that the rings hold between two reads.
-        histograms: Whether full steps count entries by size as well.
-
-    Attributes:
-        kept: Inputs and targets of the last full step.
         histograms: Whether full steps count entries by size as well.
     """
 
@@ -73,19 +42,10 @@ class MeasuredStep:
         self._model = model
         self._capacity = capacity
         self._hooks = optimizer_hooks.Hooks(model)
-        self._rings: dict[str, measures.Ring] = {}
+        self.columns = self._hooks.columns
+        self._decoder = window.Decoder(self._hooks)
+        self._rings: dict[str, ring.Ring] = {}
         self._tells_loss = False
-        self._losses: list[float] = []  # of micro-steps not applied yet
-
-    @property
-    def paths(self) -> list[str]:
-        """Path of each trainable variable, in the order of the model."""
-        return self._hooks.paths
-
-    @property
-    def shapes(self) -> list[tuple[int, ...]]:
-        """Shape of each trainable variable."""
-        return self._hooks.shapes
 
     def train_function(self, full: bool) -> Callable:
         """Make a train function that measures; the model keeps its own."""
@@ -100,187 +60,111 @@ class MeasuredStep:
             return function
 
         def hooked(iterator):
-            with self._hooks.set():  # around all replicas, traced in threads
+            # Installed once for all replicas, which are traced in threads.
+            with self._hooks.installed():
                 return function(iterator)
 
         return hooked
 
     def iterations(self) -> int:
-        """Return how many optimizer steps there were so far."""
-        import tensorflow as tf
-
-        counts = map(optimizers.count, self._hooks.leaves)
-        return max(int(tf.convert_to_tensor(each).numpy()) for each in counts)
+        """Return how many optimizer steps were applied so far."""
+        step = optimizers.step_number(self._hooks.leaves)
+        return int(tf.convert_to_tensor(step).numpy())
 
     def may_pause(self) -> bool:
         """Whether the model can run a step that applies nothing."""
-        return self._scales_loss() or self._hooks.accumulates
+        return self._hooks.scales_loss or self._hooks.accumulates
 
-    def read(self) -> Window | None:
+    def read(self) -> window.Window | None:
         """Return the steps since the last call, `None` if there were none."""
         if "rows" not in self._rings:
             return None
         rows = self._rings["rows"].read()
         if not len(rows):
             return None
-        head, halves = rows[:, :4], rows[:, 4:].astype("float64")
-        blocks = np.sqrt(2.0 * halves)
-        blocks = blocks.reshape(len(rows), -1, len(self.paths))
-        applied = head[:, 0] > 0
-        skipped = ~applied & ~np.isfinite(blocks[:, 0]).all(axis=1)
-        skipped &= self._skips()
-        steps = head[applied, 0].astype(int)
-        losses = []
-        for step, loss, *_ in head[~skipped]:
-            self._losses.append(loss)
-            if step > 0:
-                losses.append(np.mean(self._losses))
-                self._losses = []
-        details = {}
+        details = np.empty(0)
         if "details" in self._rings:
-            found = {
-                int(each[0, 0]): each for each in self._rings["details"].read()
-            }
-            details = {s: found[s][:, 1:] for s in steps.tolist() if s in found}
-        first_skipped = None
-        if skipped.any():
-            row = int(np.argmax(skipped))
-            step = 1 - int(head[row, 0])  # after so many that were applied
-            first_skipped = step, blocks[row, 0], float(head[row, 1])
-        blocks, width = blocks[applied], len(measures.DETAILS)
-        return Window(
-            steps,
-            np.array(losses),
-            head[applied, 2],
-            blocks[:, 0],
-            self._clipped(blocks[:, -1]),
-            head[applied, 3],
-            {step: each[:, :width] for step, each in details.items()},
-            {step: each[:, width:] for step, each in details.items()},
-            int(skipped.sum()),
-            first_skipped,
-            self._scales_loss(),
-            self._tells_loss,
-        )
+            details = self._rings["details"].read()
+        return self._decoder.decode(rows, details, self._tells_loss)
 
-    def _clipped(self, norms):
-        """What `clipnorm` and `global_clipnorm` make of these norms."""
-        norms = norms.copy()
-        for leaf in self._hooks.leaves:
-            mine = [
-                c for c, owner in self._hooks.owners.items() if owner is leaf
-            ]
-            if self._hooks.replicas > 1 and optimizers.clips(leaf):
-                norms[:, mine] = np.nan  # per replica, before the sum: unseen
-            elif leaf.clipnorm:
-                norms[:, mine] = np.minimum(norms[:, mine], leaf.clipnorm)
-            elif leaf.global_clipnorm:
-                total = np.sqrt(np.square(norms[:, mine]).sum(1, keepdims=True))
-                limit = leaf.global_clipnorm
-                norms[:, mine] *= limit / np.maximum(total, limit)
-        return norms
-
-    def _clips_unforeseen(self):
-        """Whether the norms do not tell what clipping makes of them."""
-        return any(
-            leaf.clipvalue or isinstance(leaf, Clipped)
-            for leaf in self._hooks.leaves
-        )
-
-    def _skips(self):
-        """Whether a step is skipped where a gradient is not finite."""
-        return self._scales_loss() or any(
-            isinstance(leaf, Clipped) and leaf.skip_non_finite
-            for leaf in self._hooks.leaves
-        )
-
-    def _scales_loss(self):
-        return isinstance(
-            self._model.optimizer, keras.optimizers.LossScaleOptimizer
-        )
-
-    def _ring(self, name, shape):
-        """The ring of that name, made when it is first needed."""
-        import tensorflow as tf
-
+    def _put(self, name, value):
+        """Write into the ring of that name, made when it is first needed."""
         if name not in self._rings:
             with tf.init_scope():
-                self._rings[name] = measures.Ring(self._capacity, shape)
-        return self._rings[name]
+                shape = tuple(value.shape)
+                self._rings[name] = ring.Ring(self._capacity, shape)
+        self._rings[name].put(value)
 
     def _run(self, train_step, data, full):
-        """One train step, and a row of what it did."""
-        import tensorflow as tf
-
+        """Run one train step and write a row about it."""
         if full:
             self.kept.keep(data)
         leaves = self._hooks.leaves
-        before = optimizers.step_number(leaves)
+        before = tf.cast(optimizers.step_number(leaves), "float32")
         with contextlib.ExitStack() as hooks:
-            handed = hooks.enter_context(self._hooks.noting(full))
+            notes = hooks.enter_context(self._hooks.noting(full))
             if self._hooks.replicas == 1:
-                hooks.enter_context(self._hooks.set())
+                hooks.enter_context(self._hooks.installed())
             outputs = train_step(data)
-        after = optimizers.step_number(leaves)
-        step = tf.where(after > before, after, -after)  # only if applied
-        self._tells_loss = handed.loss is not None  # a step of the user may not
-        loss: Any = handed.loss if self._tells_loss else np.nan
+        after = tf.cast(optimizers.step_number(leaves), "float32")
+        step = tf.where(after > before, after, -after)  # negative: not applied
+        self._tells_loss = notes.loss is not None
+        loss: Any = notes.loss if self._tells_loss else np.nan
         loss = tf.cast(loss, "float32")
         if self._hooks.replicas > 1:
             loss = tf.distribute.get_replica_context().all_reduce("SUM", loss)
-        if handed.seen:
-            self._write(step, loss, handed)
+        if notes.gradients:
+            self._put("rows", self._row(step, loss, notes))
+        if notes.gradients and full:
+            self._put("details", self._details(step, notes))
         return outputs
 
-    def _write(self, step, loss, handed):
-        """Put a row, and of a full step the details, into the rings."""
-        import tensorflow as tf
+    def _row(self, step, loss, notes):
+        """The columns of `window.HEAD`, then half the squared norms.
 
-        seen = handed.seen
-        limited, threshold = handed.clipped()
-
-        def row(half):
-            return [
-                half(column, seen[column].gradient)
-                if column in seen
-                else 0.0  # no gradient reaches it
-                for column in range(len(self.paths))
-            ]
+        The norms after clipping follow if the host cannot compute them.
+        """
+        after_rules, threshold = notes.after_rules()
+        owners = self.columns.owners
 
         def clipped(column, gradient):
-            owner = self._hooks.owners[column]
-            if isinstance(owner, Clipped):
-                return limited.get(column, np.nan)
-            if owner.clipvalue:
-                limit = owner.clipvalue
-                gradient = tf.clip_by_value(gradient, -limit, limit)
+            if optimizers.clips_by_rules(owners[column]):
+                return after_rules.get(column, np.nan)
+            gradient = optimizers.clipped_by_value(owners[column], gradient)
             return measures.half_square(gradient)
 
-        values = [step, loss, handed.rate, threshold]
-        values += row(lambda _, gradient: measures.half_square(gradient))
-        if self._clips_unforeseen():
-            values += row(clipped)
-        self._ring("rows", (len(values),)).put(tf.stack(values))
-        if not handed.full:
-            return
-        count = len(self.paths)
-        columns = sorted(seen)
-        found = [seen[column] for column in columns]
+        def each(half_square):
+            return [
+                half_square(column, notes.gradients[column].gradient)
+                if column in notes.gradients
+                else 0.0  # no gradient reaches it
+                for column in range(len(self.columns.paths))
+            ]
+
+        values = [step, loss, notes.learning_rate, threshold]
+        values += each(lambda _, gradient: measures.half_square(gradient))
+        if not all(map(optimizers.norms_tell_clipping, self._hooks.leaves)):
+            values += each(clipped)
+        return tf.stack(values)
+
+    def _details(self, step, notes):
+        """The step, then `measures.DETAILS` and histogram, by variable."""
+        columns, found = zip(*sorted(notes.gradients.items()), strict=True)
         gradients = [each.gradient for each in found]
         details = measures.details(
             gradients,
             [each.before for each in found],
-            [optimizer_hooks.value_of(each.variable) for each in found],
+            [measures.value_of(each.variable) for each in found],
         )
         absent = tf.stack([tf.cast(each.absent, "float32") for each in found])
-        details += absent[:, None] * tf.one_hot(1, details.shape[1])
+        zeros = measures.DETAILS.index("zeros")
+        details += absent[:, None] * tf.one_hot(zeros, details.shape[1])
         if self.histograms:
-            details = tf.concat(
-                [details, measures.histograms(gradients)], axis=1
-            )
+            counts = measures.histograms(gradients)
+            details = tf.concat([details, counts], axis=1)
+        count = len(self.columns.paths)
         if len(columns) < count:
             details = tf.scatter_nd(
                 np.array(columns)[:, None], details, (count, details.shape[1])
             )
-        details = tf.concat([tf.fill((count, 1), step), details], axis=1)
-        self._ring("details", tuple(details.shape)).put(details)
+        return tf.concat([tf.fill((count, 1), step), details], axis=1)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from kerasbn._events.writer import EventWriter
+from kerasbn._report import finding_text
 from kerasbn._run.readings import EDGES, GROUPS, SCALARS, Reading, Recording
 from kerasbn.diagnosis import Diagnosis
 
@@ -212,7 +213,7 @@ def summary(
     norms = history["window/global_norm_max"]
     spike = int(np.argmax(np.nan_to_num(norms, nan=np.inf)))
     lines = [
-        *map(_paragraph, findings),
+        *map(finding_text.markdown, findings),
         *([] if findings else [findings.healthy]),
         f"Steps {history['step'][0]} to {history['step'][-1]}, "
         f"{len(history['step'])} readings.",
@@ -248,12 +249,3 @@ def summary(
         *rows,
     ]
     return "\n\n".join(lines) + "\n\n" + "\n".join(table)
-
-
-def _paragraph(finding):
-    return (
-        f"**{finding.problem}** in `{finding.where}`, step {finding.step} "
-        f"({finding.severity}, {finding.confidence}). {finding.evidence} "
-        f"{finding.cost}\n\n{finding.remedy} [Source]({finding.source})\n\n"
-        f"```diff\n{finding.patch}\n```"
-    )

@@ -1,33 +1,31 @@
-"""What the terminal shows of a run."""
+"""The text of a run for the terminal."""
 
 import shutil
 import textwrap
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from kerasbn.diagnosis import Finding
+from kerasbn._report import finding_text
+from kerasbn.diagnosis import Finding
 
 _MARGIN = " " * 13
 
 
-def page(number: int, finding: "Finding") -> str:
-    """One finding, a line for each thing to know."""
-    since = f"step {finding.step}" if finding.step else "before training"
+def page(number: int, finding: Finding) -> str:
+    """Return one finding, a labelled paragraph for each fact."""
     lines = [
         f"{number}. {finding.problem} in {finding.where} "
         f"({finding.severity}, {finding.confidence})",
-        _fact("since", since),
-        _fact("evidence", finding.evidence),
-        _fact("cost", finding.cost),
-        _fact("remedy", finding.remedy),
-        textwrap.indent(finding.patch.strip("\n"), _MARGIN),
-        _fact("source", finding.source),
+        _fact("since", finding_text.since(finding).removeprefix("from ")),
+        *(_fact(*each) for each in finding_text.facts(finding).items()),
     ]
-    return "\n".join(filter(None, lines))
+    if finding.patch:
+        lines.append(textwrap.indent(finding.patch.strip("\n"), _MARGIN))
+    if finding.source:
+        lines.append(_fact("source", finding.source))
+    return "\n".join(lines)
 
 
 def _fact(label, text):
-    return text and wrapped(text, f"   {label:<10}", _MARGIN)
+    return wrapped(text, f"   {label:<10}", _MARGIN)
 
 
 def wrapped(text: str, first: str = "", other: str = "") -> str:

@@ -2,25 +2,54 @@
 
 import contextlib
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import keras
 
-from kerasbn._graph import cloning, graph, surgery
-from kerasbn._rescue import layer_changes, recompile
-from kerasbn._rescue.change_texts import TEXTS
+from kerasbn._graph import graph, keras_internals, rebuild
+from kerasbn._monitor import optimizer_copy
+from kerasbn._rescue import (
+    activation_edits,
+    kernel_edits,
+    normalization_edits,
+    recompile,
+)
+from kerasbn._rescue.anatomy import Anatomy
+from kerasbn.diagnosis._remedies import REMEDIES
 
+# In this order: what is drawn last is drawn for the final activations.
+_EDITS: dict[str, Callable[..., dict[Any, rebuild.Edit]]] = {
+    "not_finite": kernel_edits.draw_not_finite,
+    "output": activation_edits.replace_output,
+    "activation": activation_edits.replace_activations,
+    "statistics": normalization_edits.trust_statistics,
+    "normalize_hidden": normalization_edits.normalize_hidden,
+    "normalize_inputs": normalization_edits.normalize_inputs,
+    "initializer": kernel_edits.draw_kernels,
+}
+# How many options a change has at least, and which.
+_OPTIONS = {
+    "activation": (1, ("activation",)),
+    "clipping": (0, optimizer_copy.CLIPPING),
+    "learning_rate": (1, ("factor", "value")),
+    "output": (1, ("activation", "units", "loss")),
+}
 # A model that trains in its own way would be copied without it.
 _TRAINING = ("train_step", "test_step", "compute_loss", "fit", "compile")
+# Remedies that change a model, in the order of the table.
+KINDS = tuple(
+    name for name in REMEDIES if name in {*_EDITS, "clipping", "learning_rate"}
+)
 
 
 class Change(NamedTuple):
     """One thing that is done to a model.
 
     Attributes:
-        kind: "normalize_inputs", "normalize_hidden", "initializer",
-            "activation", "clipping", "learning_rate", "statistics" or "output".
+        kind: Name of a remedy: "output", "normalize_inputs", "initializer",
+            "normalize_hidden", "activation", "clipping", "learning_rate" or
+            "statistics".
         options: Of "activation": `activation`. Of "clipping": one of
             `clipnorm`, `clipvalue`, `global_clipnorm`. Of "learning_rate":
             `factor` or `value`. Of "output": any of `activation`, `units`,
@@ -31,13 +60,13 @@ class Change(NamedTuple):
     options: dict[str, Any] = {}  # noqa: RUF012, never written to
 
     def __str__(self) -> str:
-        """Return what is done, in a sentence."""
-        return TEXTS[self.kind][0](**self.options)
+        """Return what to do, in a sentence."""
+        return REMEDIES[self.kind].write(**self.options)[0]
 
     @property
     def patch(self) -> str:
-        """The code to write for it: lines taken away "-" and put in "+"."""
-        return TEXTS[self.kind][1](**self.options)
+        """The code to write for it: lines to remove "-" and to add "+"."""
+        return REMEDIES[self.kind].write(**self.options)[1]
 
 
 def expressible(model: Any) -> bool:
@@ -75,16 +104,20 @@ def apply(
             f"Received: model={getattr(model, 'name', model)!r}, {obstacle}. "
             "Make the changes by hand."
         )
-    options = {}
+    options = {"not_finite": {}}
     for change in changes:
         _check(change)
         options.setdefault(change.kind, {}).update(change.options)
     loss = options.get("output", {}).pop("loss", recompile.KEPT)
+    if not options.get("output"):
+        options.pop("output", None)
+    result = graph.plain(model)
     with _drawing(seed):
-        result = surgery.rebuilt(cloning.plain(model))
-        for kind, change in layer_changes.CHANGES.items():
-            if kind in options and (kind != "output" or options[kind]):
-                result = change(result, **options[kind])
+        for kind, edits in _EDITS.items():
+            if kind in options:
+                anatomy = Anatomy(result)
+                planned = edits(anatomy, **options[kind])
+                result = rebuild.rebuild(anatomy, planned)
         if isinstance(model, keras.Sequential):
             result = keras.Sequential(result.layers, name=model.name)
     recompile.compile_as(result, model, loss, options)
@@ -97,7 +130,7 @@ def _obstacle(model):
         return "which is not a Keras model"
     if not getattr(model, "compiled", False) or model.optimizer is None:
         return "which is not compiled"
-    plain = cloning.plain(model)
+    plain = graph.plain(model)
     if plain is None:
         return "which is subclassed or not built"
     for name in _TRAINING:
@@ -106,7 +139,7 @@ def _obstacle(model):
     for tensor in plain.inputs:
         if getattr(tensor, "ragged", False):
             return f"whose input {tensor.name!r} is ragged"
-    for layer in model._flatten_layers(include_self=False):
+    for layer in keras_internals.all_layers(model):
         if getattr(layer, "lora_enabled", False) or getattr(
             layer, "quantization_mode", None
         ):
@@ -120,9 +153,9 @@ def _obstacle(model):
 
 
 def _check(change):
-    if change.kind not in TEXTS:
+    if change.kind not in KINDS:
         raise ValueError(
-            f"`kind` must be one of {', '.join(TEXTS)}. "
+            f"`kind` must be one of {', '.join(KINDS)}. "
             f"Received: kind={change.kind!r}."
         )
     least, known = _OPTIONS.get(change.kind, (0, ()))
@@ -131,14 +164,6 @@ def _check(change):
             f"`options` of {change.kind!r} must be from {sorted(known)}. "
             f"Received: options={change.options}."
         )
-
-
-_OPTIONS = {
-    "activation": (1, ("activation",)),
-    "clipping": (0, recompile.CLIP_ARGUMENTS),
-    "learning_rate": (1, ("factor", "value")),
-    "output": (1, ("activation", "units", "loss")),
-}
 
 
 @contextlib.contextmanager

@@ -7,49 +7,23 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
-from kerasbn._monitor import first_look, inspection
-from kerasbn._rescue.changes import Change, apply, expressible
+from kerasbn._monitor import first_look
+from kerasbn._rescue.changes import KINDS, Change, apply, expressible
+from kerasbn._rescue.score import score_of
 from kerasbn.callbacks import GradientMonitor
 from kerasbn.diagnosis import Finding, _judge
-from kerasbn.diagnosis._contradictions import contradictions
-from kerasbn.diagnosis._symptoms import Signs
+from kerasbn.diagnosis._advice import options_of
+from kerasbn.diagnosis._problems import PROBLEM
+from kerasbn.diagnosis._symptoms import Symptoms
 
-# What two seeds of one healthy network differ by after a few epochs.
+# The difference between two seeds of a healthy network after a few epochs.
 _EQUAL = 0.03
 _TRIALS = 6  # that the budget is shared between
 _FEWEST_STEPS = 60  # of a trial: twice the warm-up of the diagnosis
 _READINGS = 30
-# Tried where nothing else helps: what is known to make most networks train.
-_STANDARD = [
-    Change("normalize_inputs"),
-    Change("initializer"),
-    Change("normalize_hidden"),
-    Change("activation", {"activation": "elu"}),
-    Change("clipping", {"clipnorm": 1.0}),
-]
-_REMEDIES = {
-    "symmetric_units": ["initializer"],
-    "input_scale": ["normalize_inputs"],
-    "exploding_gradient": ["initializer"],
-    "non_finite": ["clipping"],
-    "saturated_activation": ["initializer", "normalize_hidden"],
-    "dead_units": ["initializer", "activation"],
-    "vanishing_gradient": ["initializer", "normalize_hidden", "activation"],
-    "clipping_always_on": ["clipping"],
-    "batch_statistics_mismatch": ["statistics"],
-    "not_learning": ["normalize_inputs", "initializer", "normalize_hidden"],
-}
-_OPTIONS = {"activation": {"activation": "elu"}, "clipping": {"clipnorm": 1.0}}
-_ORDER = (
-    "output",
-    "normalize_inputs",
-    "initializer",
-    "normalize_hidden",
-    "activation",
-    "clipping",
-    "learning_rate",
-    "statistics",
-)
+# Their remedies are tried where those of the findings do not help.
+_USUAL = ("input_scale", "vanishing_gradient", "exploding_gradient")
+_HEAD = f"{'':8}{'loss':>12}{'validation':>12}{'findings':>10}"
 
 
 class Trial(NamedTuple):
@@ -57,12 +31,12 @@ class Trial(NamedTuple):
 
     Attributes:
         changes: What was changed.
-        skill: Mean share of a constant guess's error that is gone, of the
-            training loss and of the validation score; 1 is perfect, 0 is a
+        skill: Share of a constant guess's error that is gone, averaged over
+            the training loss and the validation score; 1 is perfect, 0 is a
             constant guess.
         score: Validation accuracy, or R2 of a regression.
         loss: Training loss at the end.
-        findings: What the diagnosis says of it.
+        findings: Its diagnosis.
         steps: Optimizer steps that it took.
     """
 
@@ -75,11 +49,11 @@ class Trial(NamedTuple):
 
 
 class Rescue(NamedTuple):
-    """What became of a model.
+    """A changed model, and the short runs that prove the changes.
 
     Attributes:
-        model: A new compiled model with the changes, not trained further. Of
-            the weights those are kept that the changes leave alone.
+        model: A new compiled model with the changes, not trained further. It
+            keeps the weights that the changes leave alone.
         changes: The smallest set that helps; empty if nothing does.
         before: The short run of the model as it was.
         after: The short run of the model with the changes.
@@ -93,24 +67,21 @@ class Rescue(NamedTuple):
     trials: list[Trial]
 
     def __str__(self) -> str:
-        """The runs before and after in a table, and the patch."""
+        """Return the runs before and after in a table, and the patch."""
         rows = [
             f"{name:8}{trial.loss:>12.4g}{trial.score:>12.3f}"
             f"{len(trial.findings):>10}"
             for name, trial in (("before", self.before), ("after", self.after))
         ]
         if not self.changes:
-            told = (
+            result = (
                 "Nothing that was tried helps: the model is as it was."
                 if self.before.findings
                 else "Nothing is wrong: the model is as it was."
             )
-            return "\n".join([_HEAD, rows[0], told])
+            return "\n".join([_HEAD, rows[0], result])
         patch = "\n\n".join(f"# {each}\n{each.patch}" for each in self.changes)
         return "\n".join([_HEAD, *rows, "", patch])
-
-
-_HEAD = f"{'':8}{'loss':>12}{'validation':>12}{'findings':>10}"
 
 
 def rescue(
@@ -126,13 +97,9 @@ def rescue(
     """Find the smallest set of changes that makes a model train.
 
     The model is trained for a few epochs as it is and diagnosed. A copy gets
-    the changes that the findings call for and is trained on the same batches;
-    then each change is left out in turn, and what does not help is taken back.
-    The model that is passed stays untouched.
-
-    Changes are: normalizing the inputs, batch normalization in hidden layers,
-    initializers, activation, clipping, learning rate, moving statistics, and
-    the output layer and loss where they contradict the targets.
+    the remedies of the findings and is trained on the same batches; then each
+    change is left out in turn and dropped if the training is no worse without
+    it. The model that is passed stays untouched.
 
     Args:
         model: A compiled functional or sequential model with one output.
@@ -140,19 +107,19 @@ def rescue(
         y: Targets, an array.
         validation_data: `(x, y)` to score by; `None` sets a fifth of the rows
             aside.
-        epochs: Epochs that the model is meant to be trained for. With the
-            budget they say how long the trials may be.
+        epochs: Epochs of the training to come. With the budget they limit the
+            length of the trials.
         batch_size: Rows of a batch, as for `fit`.
-        budget: What all trials together may cost, in trainings of `epochs`
-            epochs, counted in optimizer steps. The default 1.5 leaves a quarter
-            of a training to each of six trials; a trial is 60 steps at least.
+        budget: Optimizer steps of all trials together, in trainings of `epochs`
+            epochs. The default 1.5 leaves a quarter of a training to each of
+            six trials; a trial takes 60 steps at least.
 
     Returns:
-        A `Rescue`. Printed, it is the table of both runs and the patch for the
+        A `Rescue`. Printed, it is a table of both runs and the patch for the
         script.
 
     Raises:
-        ValueError: If the model shows no graph to change, or data is missing.
+        ValueError: If the model has no graph to change, or data is missing.
         RuntimeError: If the model is not compiled.
 
     Example:
@@ -168,28 +135,23 @@ def rescue(
     ['learning_rate']
 
     Reference:
-        That repairs must beat the run without them: [Nikanjam et al.,
-        2021](https://arxiv.org/abs/2105.08095); `benchmarks/diagnosis.py`.
+        [Nikanjam et al., 2021](https://arxiv.org/abs/2105.08095) on repairs
+        that must beat the run without them; `benchmarks/diagnosis.py`.
     """
     if not expressible(model):
         raise ValueError(
             "`model` must be a functional or sequential model. "
-            f"Received: model={model!r}. A subclassed model shows no graph to "
-            "change; `kerasbn.diagnose` judges it all the same."
+            f"Received: model={model!r}. A subclassed model has no graph to "
+            "change, but `kerasbn.diagnose` can judge it."
         )
     search = _Search(model, x, y, validation_data, epochs, batch_size, budget)
     before = search.trial([])
     best = search.improved(before, search.wanted(before))
     if best is before and before.findings:
-        best = search.improved(before, _STANDARD)
+        best = search.improved(before, search.usual())
     best = search.smallest(best)
-    return Rescue(
-        apply(model, best.changes),
-        best.changes,
-        before,
-        best,
-        search.trials,
-    )
+    changed = apply(model, best.changes)
+    return Rescue(changed, best.changes, before, best, search.trials)
 
 
 class _Search:
@@ -218,7 +180,7 @@ class _Search:
         self._epochs = max(1, min(epochs, round(share / steps)))
         self._steps = self._epochs * steps
         looked = first_look.before_training(model, self._x, self._y, batch_size)
-        self._signs = Signs(looked)
+        self._symptoms = Symptoms(looked)
         self._static, _ = _judge.judge(looked)
 
     def affordable(self) -> bool:
@@ -227,7 +189,7 @@ class _Search:
 
     def trial(self, changes: Sequence[Change]) -> Trial:
         """Train a copy with these changes, and judge it."""
-        changes = sorted(changes, key=lambda each: _ORDER.index(each.kind))
+        changes = sorted(changes, key=lambda each: KINDS.index(each.kind))
         model = apply(self._model, changes)
         monitor = GradientMonitor(
             None, every=max(1, self._steps // _READINGS), log=False
@@ -247,60 +209,45 @@ class _Search:
         else:
             run = monitor.run._replace(planned_steps=self._planned)
             findings = _judge.judge(run)[0] or ([] if changes else self._static)
-            self._signs = Signs(run)
-            score, relative = _score(model, *self._validation)
-            skill = (max(-1.0, 1.0 - self._signs.left) + relative) / 2
+            symptoms = self._symptoms = Symptoms(run)
+            score, gain = score_of(model, *self._validation)
             trial = Trial(
-                changes,
-                skill,
-                score,
-                self._signs.recent_loss,
-                findings,
-                self._signs.last_step,
+                changes=changes,
+                skill=(max(-1.0, 1.0 - symptoms.loss_left) + gain) / 2,
+                score=score,
+                loss=symptoms.recent_loss,
+                findings=findings,
+                steps=symptoms.last_step,
             )
         self._left -= self._steps
         self.trials.append(trial)
         return trial
 
     def wanted(self, trial: Trial) -> list[Change]:
-        """The changes that the findings of a trial call for, beside its own."""
-        found = {each.kind: each for each in trial.changes}
-        for finding in [*self._static, *trial.findings]:
-            for change in self._called_for(finding):
-                found.setdefault(change.kind, change)
+        """Return the changes of a trial and the remedies of its findings."""
+        remedies = [
+            (name, finding.problem)
+            for finding in [*self._static, *trial.findings]
+            for name in finding.remedies
+            if finding.severity != "minor"
+        ]
+        return self._changes(remedies, trial.changes)
+
+    def usual(self) -> list[Change]:
+        """Return the remedies that most networks need, whatever is found."""
+        remedies = [(n, p) for p in _USUAL for n in PROBLEM[p].remedies]
+        return self._changes(remedies)
+
+    def _changes(self, remedies, given=()) -> list[Change]:
+        found: dict[str, Change] = {each.kind: each for each in given}
+        for name, problem in remedies:
+            if name in KINDS and name not in found:
+                options = options_of(name, problem, self._symptoms)
+                found[name] = Change(name, options)
         return list(found.values())
 
-    def _called_for(self, finding):
-        signs = self._signs
-        if finding.problem == "output_mismatch":
-            found = contradictions(signs.model, signs.targets)
-            return [
-                Change("output", fit)
-                for severity, _, fit in found
-                if severity != "minor"
-            ]
-        usual = 1e-3 if signs.adaptive else 1e-2
-        rate = signs.run.settings["learning_rate"]
-        if not isinstance(rate, float):  # a schedule, as it is at first
-            rate = float(signs.run.scalars["learning_rate"][0])
-        rates = {
-            # A tenth at least, and never above the usual.
-            "learning_rate_too_high": min(rate / 10, usual),
-            "non_finite": min(rate / 10, usual),
-            "oscillating_loss": rate / 3,
-            "learning_rate_too_low": usual,
-        }
-        changes = [
-            Change(kind, _OPTIONS.get(kind, {}))
-            for kind in _REMEDIES.get(finding.problem, ())
-        ]
-        if finding.problem in rates:
-            value = rates[finding.problem]
-            changes.append(Change("learning_rate", {"value": value}))
-        return changes
-
     def improved(self, base: Trial, changes: Sequence[Change]) -> Trial:
-        """The trial with these changes and what it calls for, if better."""
+        """Return a trial with the changes, and those it asks for, if better."""
         best = base
         while len(changes) > len(best.changes) and self.affordable():
             trial = self.trial(changes)
@@ -310,7 +257,7 @@ class _Search:
         return best
 
     def smallest(self, best: Trial) -> Trial:
-        """Without each change in turn, where that is no worse."""
+        """Return the trial with each change left out that does not help."""
         for change in list(best.changes):
             if len(best.changes) == 1 or not self.affordable():
                 break
@@ -323,30 +270,3 @@ class _Search:
 
 def _rows(structure, rows):
     return keras.tree.map_structure(lambda each: each[rows], structure)
-
-
-def _score(model, x, y):
-    """Accuracy or R2, and what it is beyond that of a constant guess."""
-    predicted = model.predict(x, verbose=0)
-    predicted = predicted.reshape(len(predicted), -1)
-    y = np.asarray(y).reshape(len(y), -1)
-    columns = predicted.shape[1]
-    if not np.isfinite(predicted).all():
-        return 0.0, -1.0
-    classes = np.unique(y)
-    if "crossentropy" not in str(inspection.loss_of(model)[0]):
-        error = np.mean(np.square(predicted - y))
-        score = 1.0 - error / max(y.var(axis=0).mean(), 1e-12)
-        return float(score), float(max(-1.0, score))
-    if columns > 1 and y.shape[1] == 1:
-        right = predicted.argmax(axis=1) == y[:, 0]
-        guess = max(np.mean(y == each) for each in classes)
-    elif columns > 1 and (y.sum(axis=1) == 1).all():
-        right = predicted.argmax(axis=1) == y.argmax(axis=1)
-        guess = y.mean(axis=0).max()
-    else:
-        limit = 0.0 if inspection.loss_of(model)[1] else 0.5
-        right = (predicted > limit) == (y > 0.5)
-        guess = np.maximum(y.mean(axis=0), 1.0 - y.mean(axis=0)).mean()
-    score = float(np.mean(right))
-    return score, (score - guess) / max(1.0 - guess, 1e-12)

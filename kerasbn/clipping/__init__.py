@@ -1,10 +1,9 @@
-"""Rules that clip gradients, to be composed in `kerasbn.optimizers.Clipped`.
+"""Rules that clip gradients, for `kerasbn.optimizers.Clipped`.
 
-A rule is given the gradients of one step, all together, and returns what is to
-be applied. Fixed limits are for those who know them: `ByValue`, `ByNorm`,
-`ByGlobalNorm`. The others find theirs: `Adaptive` in the weights, `AutoClip`
-and `ZClip` in the norms of the steps before. What a rule remembers stands in
-variables of the optimizer, and is saved and loaded with it.
+A rule gets all gradients of a step and returns those to apply. `ByValue`,
+`ByNorm` and `ByGlobalNorm` have fixed limits. The others find theirs:
+`Adaptive` from the weights, `AutoClip` and `ZClip` from the norms of earlier
+steps, which are variables of the optimizer, saved and loaded with it.
 
 Example:
 >>> import keras, kerasbn

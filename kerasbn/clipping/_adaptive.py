@@ -1,18 +1,17 @@
-"""The rule that finds its limits in the weights."""
+"""A rule that takes its limits from the weights."""
 
 import collections
 import math
 import re
 from collections.abc import Collection
-from typing import Any
 
 import keras
 from keras import ops
 
 from kerasbn.clipping import _rule
 
-# Variables of one shape up to this size are clipped together: an operation
-# costs a microsecond or two, whatever its size. Larger ones cost more to stack.
+# Variables of one shape up to this size are clipped together, because each
+# operation costs a microsecond or two; larger ones cost more to stack.
 _SMALL = 1000
 
 
@@ -20,27 +19,24 @@ _SMALL = 1000
 class Adaptive(_rule.Rule):
     """Bound the gradient of each unit by the norm of the unit's weights.
 
-    The weights of a unit are to change by at most a share of themselves, times
+    A step changes the weights of a unit by at most a share of their norm, times
     the learning rate:
 
         limit = clipping * max(norm(weights), epsilon)
         gradient = gradient * min(1, limit / norm(gradient))
 
-    A unit is all weights along the last axis of a kernel, as those that lead to
-    one output of a Dense layer or one filter; with a last axis of 1, as in a
-    depthwise convolution, along the one before. A vector, such as a bias,
-    counts as one unit. The last axis of a transposed convolution is its input:
-    there a unit is what leads away from one. Made for networks without batch
-    normalization.
+    A unit is all weights with one index on the last axis of a kernel, or on the
+    axis before if the last has size 1, as in a depthwise convolution. A bias is
+    one unit. The rule was made for networks without batch normalization.
 
     Args:
         clipping: Largest norm of a gradient relative to that of the weights.
             The paper takes 0.01 for batches of 4096 and more for smaller ones.
-        epsilon: What the norm of weights counts for at least, so that those
-            that begin at zero can move; 1e-3 in the paper.
-        exclude: Regular expressions; a variable in whose path one is found is
-            left as it is. `None` excludes the layer of the last variable, the
-            output layer of most models: clipping it does harm, by the paper.
+        epsilon: Least norm that weights count for, so that those that start at
+            zero can move; 1e-3 in the paper.
+        exclude: Regular expressions for the paths of variables not to clip.
+            `None` excludes the layer of the last variable, usually the output
+            layer, as the paper does.
 
     Raises:
         ValueError: If `clipping` or `epsilon` is not positive.
@@ -54,6 +50,8 @@ class Adaptive(_rule.Rule):
     Reference:
         [Brock et al., 2021](https://arxiv.org/abs/2102.06171).
     """
+
+    _arguments = ("clipping", "epsilon", "exclude")
 
     def __init__(
         self,
@@ -72,7 +70,7 @@ class Adaptive(_rule.Rule):
         self.exclude = None if exclude is None else list(exclude)
 
     def clip(self, gradients, variables, norm, applied):
-        """Return the gradients with each unit's scaled by itself."""
+        """Return the gradients with each unit scaled separately."""
         clipped = list(gradients)
         groups = collections.defaultdict(list)
         for place, variable in enumerate(variables):
@@ -81,12 +79,9 @@ class Adaptive(_rule.Rule):
                 small = math.prod(shape) <= _SMALL
                 groups[shape if small else place].append(place)
         for places in groups.values():
-            together = [gradients[place] for place in places]
-            weights = [
-                ops.cast(variables[place], together[0].dtype)
-                for place in places
-            ]
-            new = self._clip_units(ops.stack(together), ops.stack(weights))
+            together = ops.stack([gradients[place] for place in places])
+            weights = [ops.cast(variables[i], together.dtype) for i in places]
+            new = self._clip_units(together, ops.stack(weights))
             for place, gradient in zip(places, ops.unstack(new), strict=True):
                 clipped[place] = gradient
         return clipped
@@ -97,30 +92,22 @@ class Adaptive(_rule.Rule):
         return any(re.search(each, _path(variable)) for each in self.exclude)
 
     def _clip_units(self, gradients, weights):
-        """Clip variables of one shape, stacked."""
+        """Clip the stacked gradients of variables of one shape."""
         shape = tuple(gradients.shape)
         axes = list(range(1, len(shape)))
         if sum(size > 1 for size in shape[1:]) > 1:  # a kernel
             axes.remove(len(shape) - (2 if shape[-1] == 1 else 1))
 
         def square(x):
-            # The limit of a weight of zero is nothing in float16.
+            # The squared limit of a weight of zero underflows in float16.
             x = ops.square(ops.cast(x, "float32"))
             return ops.sum(x, axes, keepdims=True)
 
-        # Of squares: one root per unit instead of two.
+        # Comparing squares takes one root per unit instead of two.
         limit = self.clipping**2 * ops.maximum(square(weights), self.epsilon**2)
         ratio = limit / ops.maximum(square(gradients), _rule.TINY)
         scale = ops.sqrt(ops.minimum(1.0, ratio))
         return gradients * ops.cast(scale, gradients.dtype)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the arguments of `__init__`."""
-        return {
-            "clipping": self.clipping,
-            "epsilon": self.epsilon,
-            "exclude": self.exclude,
-        }
 
 
 def _path(variable):

@@ -1,6 +1,4 @@
-"""Rules of those who know the limit."""
-
-from typing import Any
+"""Rules with a fixed limit."""
 
 import keras
 from keras import ops
@@ -12,20 +10,18 @@ from kerasbn.clipping import _rule
 class ByValue(_rule.Rule):
     """Bound each entry of a gradient, as Keras's `clipvalue` does.
 
-    Changes the direction of the step: the large entries lose, the small ones
-    do not.
+    Changes the direction of the step, as only large entries shrink.
 
     Args:
-        clipvalue: Largest absolute value of an entry.
-
-    Raises:
-        ValueError: If `clipvalue` is not positive.
+        clipvalue: Largest absolute value of an entry, more than 0.
 
     Example:
     >>> import kerasbn
     >>> kerasbn.clipping.ByValue(0.5).clipvalue
     0.5
     """
+
+    _arguments = ("clipvalue",)
 
     def __init__(self, clipvalue: float):
         _rule.check_positive(clipvalue=clipvalue)
@@ -35,28 +31,23 @@ class ByValue(_rule.Rule):
         """Return each entry within `[-clipvalue, clipvalue]`."""
         return [ops.clip(g, -self.clipvalue, self.clipvalue) for g in gradients]
 
-    def get_config(self) -> dict[str, Any]:
-        """Return the arguments of `__init__`."""
-        return {"clipvalue": self.clipvalue}
-
 
 @keras.saving.register_keras_serializable("kerasbn")
 class ByNorm(_rule.Rule):
     """Bound the L2 norm of each variable's gradient, as Keras's `clipnorm`.
 
-    Keeps the direction of each variable's step, and changes that of the whole.
+    Keeps the direction of each variable's step, not that of the whole.
 
     Args:
-        clipnorm: Largest L2 norm of the gradient of one variable.
-
-    Raises:
-        ValueError: If `clipnorm` is not positive.
+        clipnorm: Largest L2 norm of the gradient of one variable, more than 0.
 
     Example:
     >>> import kerasbn
     >>> kerasbn.clipping.ByNorm(1.0).clipnorm
     1.0
     """
+
+    _arguments = ("clipnorm",)
 
     def __init__(self, clipnorm: float):
         _rule.check_positive(clipnorm=clipnorm)
@@ -65,13 +56,8 @@ class ByNorm(_rule.Rule):
     def clip(self, gradients, variables, norm, applied):
         """Return each gradient scaled to a norm of at most `clipnorm`."""
         return [
-            _rule.scaled([each], _norm(each), self.clipnorm)[0]
-            for each in gradients
+            _rule.scaled([g], _norm(g), self.clipnorm)[0] for g in gradients
         ]
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the arguments of `__init__`."""
-        return {"clipnorm": self.clipnorm}
 
 
 @keras.saving.register_keras_serializable("kerasbn")
@@ -82,16 +68,15 @@ class ByGlobalNorm(_rule.Rule):
     ([Pascanu et al., 2013](https://arxiv.org/abs/1211.5063)).
 
     Args:
-        global_clipnorm: Largest L2 norm of all gradients together.
-
-    Raises:
-        ValueError: If `global_clipnorm` is not positive.
+        global_clipnorm: Largest L2 norm of all gradients together, more than 0.
 
     Example:
     >>> import kerasbn
     >>> kerasbn.clipping.ByGlobalNorm(1.0).threshold
     1.0
     """
+
+    _arguments = ("global_clipnorm",)
 
     def __init__(self, global_clipnorm: float):
         _rule.check_positive(global_clipnorm=global_clipnorm)
@@ -101,11 +86,7 @@ class ByGlobalNorm(_rule.Rule):
         """Return all gradients scaled by one number."""
         return _rule.scaled(gradients, norm, self.global_clipnorm)
 
-    def get_config(self) -> dict[str, Any]:
-        """Return the arguments of `__init__`."""
-        return {"global_clipnorm": self.global_clipnorm}
-
 
 def _norm(gradient):
-    # The square of 256 is no number in float16.
+    # The square of 256 overflows float16.
     return ops.sqrt(ops.sum(ops.square(ops.cast(gradient, "float32"))))

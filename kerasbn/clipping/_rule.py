@@ -1,4 +1,4 @@
-"""What a rule is."""
+"""The base class of clipping rules, and functions that they share."""
 
 import inspect
 import numbers
@@ -11,59 +11,53 @@ TINY = 1e-30  # a gradient of exactly zero has nothing to clip
 
 
 class Rule:
-    """What all rules have in common, and what a rule of your own overrides.
+    """Base class of rules: override `clip`; with arguments, also `get_config`.
 
     Attributes:
-        threshold: L2 norm of the whole gradient that the rule let pass at the
-            last step, a number or a variable; `None` where it has no such
-            limit.
+        threshold: Limit on the L2 norm of the whole gradient at the last step,
+            a number or a variable; `None` if the rule has no such limit.
     """
 
     threshold: Any = None
+    _arguments: tuple[str, ...] = ()
 
     def build(self, add_variable: Callable[..., Any]) -> None:
-        """Create variables to remember by.
-
-        Args:
-            add_variable: Called with `name`, `shape`, `initializer`.
-        """
+        """Create variables by `add_variable(name, shape, initializer)`."""
 
     def clip(
         self, gradients: list, variables: list, norm: Any, applied: Any
     ) -> list:
-        """Return the gradients that are to be applied.
+        """Return the gradients to apply.
 
         Args:
-            gradients: Tensors of one step; under accumulation their average.
-            variables: What they are gradients of.
+            gradients: Tensors of one step, averaged under accumulation.
+            variables: The variables that they belong to.
             norm: L2 norm of all `gradients` together, a scalar.
-            applied: Whether this step will be applied, a boolean scalar. What
-                is remembered must not change where it is `False`.
+            applied: Boolean scalar; if `False`, keep the rule's variables.
         """
         raise NotImplementedError
 
     def get_config(self) -> dict[str, Any]:
-        """Return the arguments of `__init__`, by which a rule is copied."""
-        return {}
+        """Return the arguments of `__init__`, which make a copy of the rule."""
+        return {name: getattr(self, name) for name in self._arguments}
 
     def __str__(self) -> str:
-        """The call that makes this rule."""
+        """Return the call that makes this rule."""
         config = self.get_config().items()
         arguments = ", ".join(f"{name}={value!r}" for name, value in config)
         return f"{type(self).__name__}({arguments})"
 
     def copied(self) -> "Rule":
-        """Return a rule of the same arguments, that remembers nothing.
+        """Return a fresh rule with the same arguments.
 
         Raises:
             ValueError: If `get_config` leaves an argument out.
         """
         config = self.get_config()
         kinds = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD
-        arguments = inspect.signature(type(self)).parameters.values()
         lost = [
             each.name
-            for each in arguments
+            for each in inspect.signature(type(self)).parameters.values()
             if each.name not in config and each.kind not in kinds
         ]
         if lost:
@@ -76,7 +70,7 @@ class Rule:
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "Rule":
-        """Make a rule from what `get_config` returned."""
+        """Make a rule from its configuration."""
         return cls(**config)
 
 
@@ -91,21 +85,21 @@ def check_positive(**arguments: float) -> None:
 
 
 def is_positive(value: object) -> bool:
-    """Whether it is a positive number."""
+    """Return whether this is a positive number."""
     return is_number(value) and value > 0
 
 
 def is_number(value: object) -> TypeGuard[float]:
-    """Whether it is a number; `True` is a slip."""
+    """Return whether this is a real number; booleans do not count."""
     return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
 def remember(variable: Any, value: Any, applied: Any) -> None:
-    """Assign a value, if the step is applied."""
+    """Assign a value if the step is applied."""
     variable.assign(ops.where(applied, value, variable.value))
 
 
 def scaled(gradients: list, norm: Any, threshold: Any) -> list:
-    """Return gradients of that norm, scaled to the threshold at most."""
+    """Return gradients of this norm, scaled to at most the threshold."""
     scale = ops.minimum(1.0, threshold / ops.maximum(norm, TINY))
     return [each * ops.cast(scale, each.dtype) for each in gradients]

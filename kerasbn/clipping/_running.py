@@ -1,6 +1,4 @@
-"""Rules that find their limit in the norms of the steps before."""
-
-from typing import Any
+"""Rules that take their limit from the norms of earlier steps."""
 
 import keras
 from keras import ops
@@ -12,22 +10,18 @@ from kerasbn.clipping import _rule
 class AutoClip(_rule.Rule):
     """Bound the norm of the whole gradient by a percentile of its history.
 
-    At each step the norm joins the history, and the gradient is scaled to the
-    percentile of it, interpolated linearly. With 10 most steps are clipped:
-    what is chosen is the length of a typical good step, whatever the scale of
-    the loss. The first step passes as it is: where that may explode already,
-    put `ByGlobalNorm` in front (`benchmarks/exploding.py`). A gradient of zero,
-    as of a batch with all margins kept, does not join: a percentile of zero
-    would end the training.
+    Each step adds its norm to the history and is scaled to the percentile,
+    interpolated linearly. With 10 most steps are clipped, to a typical good
+    length at any scale of the loss. The first step passes unchanged: put
+    `ByGlobalNorm` in front where it may explode. Gradients of zero are not
+    added, because a percentile of zero would end the training.
 
     Args:
-        percentile: From 0 to 100; 10 in the paper.
-        window: Steps that the history holds. The paper keeps all of them; 1000
-            bounds memory and time, and forgets the first steps.
+        percentile: Percentile of the history, from 0 to 100; 10 in the paper.
+        window: Steps in the history; 1000 bounds the memory.
 
     Raises:
-        ValueError: If `percentile` is not within 0 and 100, or `window` is
-            below 1.
+        ValueError: If an argument is out of range.
 
     Example:
     >>> import kerasbn
@@ -37,6 +31,8 @@ class AutoClip(_rule.Rule):
     Reference:
         [Seetharaman et al., 2020](https://arxiv.org/abs/2007.14469).
     """
+
+    _arguments = ("percentile", "window")
 
     def __init__(self, percentile: float = 10, window: int = 1000):
         if not _rule.is_number(percentile) or not 0 <= percentile <= 100:
@@ -52,8 +48,8 @@ class AutoClip(_rule.Rule):
         self.window = window
 
     def build(self, add_variable):
-        """Create the history, a ring, and the count of steps."""
-        # Infinite where nothing is known: sorted, it comes last.
+        """Create the history, a ring buffer, and the count of steps."""
+        # Empty places are infinite, so that they sort last.
         history = keras.initializers.Constant(float("inf"))
         self._history = add_variable("history", (self.window,), history)
         self._count = add_variable("count", (), "zeros")
@@ -67,11 +63,8 @@ class AutoClip(_rule.Rule):
         history, count = ops.where(here, norm, history), count + 1.0
         rank = (ops.minimum(count, self.window) - 1.0) * self.percentile / 100
         below = ops.floor(rank)
-        ordered = ops.sort(history)
-        low, high = (
-            ops.take(ordered, ops.cast(each, "int32"))
-            for each in (below, ops.ceil(rank))
-        )
+        ends = ops.cast(ops.stack([below, ops.ceil(rank)]), "int32")
+        low, high = ops.unstack(ops.take(ops.sort(history), ends))
         threshold = low + (high - low) * (rank - below)
         applied = ops.logical_and(applied, norm > 0)
         _rule.remember(self._history, history, applied)
@@ -79,34 +72,29 @@ class AutoClip(_rule.Rule):
         _rule.remember(self.threshold, threshold, applied)
         return _rule.scaled(gradients, norm, threshold)
 
-    def get_config(self) -> dict[str, Any]:
-        """Return the arguments of `__init__`."""
-        return {"percentile": self.percentile, "window": self.window}
-
 
 @keras.saving.register_keras_serializable("kerasbn")
 class ZClip(_rule.Rule):
-    """Clip a spike: a norm far above the running mean of the norms.
+    """Clip spikes, which are norms far above their running mean.
 
         z = (norm - mean) / deviation
         if z > z_threshold: norm = mean + z_threshold**2 / z * deviation
         mean = momentum * mean + (1 - momentum) * norm
         variance = momentum * variance + (1 - momentum) * (norm - mean)**2
 
-    The further out the spike, the less is left of it; ordinary steps pass
-    unchanged. Mean and variance begin as those of the first steps, which pass
-    unchanged too: put `ByGlobalNorm` in front where these can spike already.
-    Gradients of zero are not counted.
+    The further out the spike, the less is left of it; other steps pass
+    unchanged. Mean and variance start from those of the first steps, which also
+    pass unchanged: put `ByGlobalNorm` in front where these may spike. Gradients
+    of zero do not count.
 
     Args:
-        z_threshold: Deviations above the mean where a spike begins; 2.5 in the
-            paper.
-        momentum: Of the running mean and variance; 0.97 in the paper.
-        warmup_steps: Steps that mean and variance begin with; 25 in the paper.
+        z_threshold: Deviations above the mean, for a spike; 2.5 in the paper.
+        momentum: Share of the old mean and variance that a step keeps, in
+            [0, 1); 0.97 in the paper.
+        warmup_steps: Steps from which both start, at least 2; 25 in the paper.
 
     Raises:
-        ValueError: If `z_threshold` is not positive, `momentum` is not within
-            0 and 1, or `warmup_steps` is below 2.
+        ValueError: If an argument is out of range.
 
     Example:
     >>> import kerasbn
@@ -116,6 +104,8 @@ class ZClip(_rule.Rule):
     Reference:
         [Kumar et al., 2025](https://arxiv.org/abs/2504.02507).
     """
+
+    _arguments = ("z_threshold", "momentum", "warmup_steps")
 
     def __init__(
         self,
@@ -139,7 +129,7 @@ class ZClip(_rule.Rule):
         self.warmup_steps = warmup_steps
 
     def build(self, add_variable):
-        """Create mean, variance and the count of steps."""
+        """Create the mean, the variance and the count of steps."""
         self._mean = add_variable("mean", (), "zeros")
         self._variance = add_variable("variance", (), "zeros")
         self._count = add_variable("count", (), "zeros")
@@ -152,16 +142,15 @@ class ZClip(_rule.Rule):
         is_warm = count >= self.warmup_steps
         excess = ops.maximum(norm - mean, _rule.TINY)
         is_spike = excess > self.z_threshold * ops.sqrt(variance)
-        is_spike = is_spike & (variance > 0)  # else there is no usual size
-        # deviation / z is variance / excess
+        is_spike = is_spike & (variance > 0)  # 0: nothing is known yet
+        # `z_threshold**2 / z * deviation`, as deviation / z = variance / excess
         limit = mean + self.z_threshold**2 * variance / excess
         threshold = ops.where(is_warm & is_spike, limit, norm)
-        # Of the first steps, plain averages.
+        # The first steps count equally.
         share = ops.where(is_warm, 1.0 - self.momentum, 1.0 / (count + 1.0))
         new_mean = mean + share * (threshold - mean)
-        square = (threshold - new_mean) * (
-            threshold - ops.where(is_warm, new_mean, mean)
-        )
+        center = ops.where(is_warm, new_mean, mean)
+        square = (threshold - new_mean) * (threshold - center)
         new_variance = variance + share * (square - variance)
         applied = ops.logical_and(applied, norm > 0)
         _rule.remember(self._mean, new_mean, applied)
@@ -169,11 +158,3 @@ class ZClip(_rule.Rule):
         _rule.remember(self._count, count + 1.0, applied)
         _rule.remember(self.threshold, threshold, applied)
         return _rule.scaled(gradients, norm, threshold)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the arguments of `__init__`."""
-        return {
-            "z_threshold": self.z_threshold,
-            "momentum": self.momentum,
-            "warmup_steps": self.warmup_steps,
-        }

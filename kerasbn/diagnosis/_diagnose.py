@@ -1,4 +1,4 @@
-"""From whatever holds a run, or is about to, to what is wrong with it."""
+"""The entry: from whatever holds a run, or a model, to its diagnosis."""
 
 import functools
 import os
@@ -16,12 +16,10 @@ def diagnose(
     *,
     batch_size: int = 32,
 ) -> Diagnosis:
-    """Say what is wrong with a run, or with a model before it is trained.
+    """Find what is wrong with a run, or with a model before it is trained.
 
-    A run is judged by its windows of steps, its loss against that of a constant
-    guess, the gradients over depth, the updates, and the units of the layers. A
-    finding needs a symptom and a training that suffers from it, except for what
-    cannot work at all. A cause is told once, without its effects.
+    A finding needs a symptom and a training that suffers from it, except for
+    what cannot work at all. A cause is reported without its effects.
 
     Args:
         subject: A `GradientMonitor`, during training or after it; or the
@@ -30,12 +28,12 @@ def diagnose(
         x: Inputs of the model as for `fit`, arrays or a structure of them. The
             first 256 rows are looked at; nothing is trained, no state moves.
         y: Targets likewise.
-        batch_size: Rows of a batch that `fit` will take, for what happens to
-            the last one. Keras's default is 32.
+        batch_size: Rows of a batch in the training to come, which decide how
+            many are left for the last one. Keras's default is 32.
 
     Returns:
-        Findings, first what to mend first. `str` of it is a line for each, or
-        for a healthy run the sentence of numbers that make it healthy.
+        Findings in the order to deal with them. Its `str` has a line for each,
+        or for a healthy run a sentence with the numbers that show it.
 
     Raises:
         TypeError: If `subject` is none of these.
@@ -53,7 +51,7 @@ def diagnose(
     >>> finding.problem, finding.severity
     ('output_mismatch', 'fatal')
     >>> finding.evidence
-    "`binary_crossentropy` wants probabilities, and 'relu' outputs are none."
+    "`binary_crossentropy` needs probabilities, but 'relu' does not give any."
 
     Reference:
         [Schoop et al., 2021](https://arxiv.org/abs/2008.12249) on what goes
@@ -64,7 +62,7 @@ def diagnose(
 
 @functools.singledispatch
 def run_of(subject: Any, x: Any, y: Any, batch_size: int) -> Run:
-    """Return the numbers of a subject; each kind of subject is registered."""
+    """Return the numbers of a subject; `kerasbn.callbacks` registers kinds."""
     raise TypeError(
         "`subject` must be a GradientMonitor, a log directory or a "
         f"compiled model. Received: {subject!r}."

@@ -1,47 +1,27 @@
-"""What a finding is."""
+"""Findings and diagnoses, the results that a user reads."""
 
 from typing import Any, NamedTuple
 
-PROBLEMS = (
-    "output_mismatch",
-    "non_finite",
-    "symmetric_units",
-    "input_scale",
-    "exploding_gradient",
-    "learning_rate_too_high",
-    "saturated_activation",
-    "dead_units",
-    "vanishing_gradient",
-    "clipping_always_on",
-    "learning_rate_too_low",
-    "oscillating_loss",
-    "batch_statistics_mismatch",
-    "not_learning",
-)
-
 
 class Finding(NamedTuple):
-    """One thing that is wrong, its evidence and its remedy.
+    """One problem, the numbers that show it, and what to do about it.
 
     Attributes:
-        problem: What it is called: "vanishing_gradient", "exploding_gradient",
-            "non_finite", "dead_units", "saturated_activation",
-            "symmetric_units", "input_scale", "output_mismatch",
-            "learning_rate_too_high", "learning_rate_too_low",
-            "oscillating_loss", "not_learning", "clipping_always_on" or
-            "batch_statistics_mismatch".
-        where: Path of the layer or variable, or what of the run ("inputs",
-            "loss", "optimizer").
+        problem: One of `kerasbn.diagnosis.PROBLEMS`.
+        where: Path of the layer or variable, or the part of the training
+            ("inputs", "loss", "optimizer").
         step: Optimizer step at which it began, 0 for before training.
-        severity: "fatal" where nothing can be learnt, "serious" where much is
-            lost, "minor" where it is worth knowing.
+        severity: "fatal" if nothing can be learnt, "serious" if much is lost,
+            "minor" if it is worth knowing.
         evidence: The numbers that show it, in a sentence.
-        remedy: What to do, in a sentence.
-        patch: The code to change, in Keras's terms and with kerasbn.
-        confidence: How sure it is: "certain" follows from the code, "likely"
-            from numbers that healthy runs do not show.
-        cost: What it costs to leave it.
-        source: Where the remedy comes from.
+        remedy: What to do, in a sentence for each of `remedies`.
+        patch: The code to change: lines to remove "-" and to add "+".
+        confidence: "certain" if it follows from the code or the data, "likely"
+            if it follows from numbers that healthy runs do not show.
+        cost: What is lost if it stays as it is.
+        source: Where the remedies are explained.
+        remedies: Names of the remedies. `kerasbn.rescue` tries those that
+            change a model.
     """
 
     problem: str
@@ -49,14 +29,15 @@ class Finding(NamedTuple):
     step: int
     severity: str
     evidence: str
-    remedy: str
-    patch: str
+    remedy: str = ""
+    patch: str = ""
     confidence: str = "likely"
     cost: str = ""
     source: str = ""
+    remedies: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        """A sentence to act on."""
+        """Return the finding in a sentence to act on."""
         when = f"from step {self.step}" if self.step else "before training"
         return (
             f"{self.problem} in {self.where}, {when} ({self.severity}, "
@@ -65,10 +46,10 @@ class Finding(NamedTuple):
 
 
 class Diagnosis(list[Finding]):
-    """Findings, what to mend first before the rest.
+    """Findings, in the order to deal with them.
 
     Attributes:
-        healthy: The numbers of a run that nothing is wrong with, in a sentence.
+        healthy: The numbers that show a healthy run, in a sentence.
     """
 
     def __init__(self, findings: Any = (), healthy: str = ""):
@@ -76,5 +57,5 @@ class Diagnosis(list[Finding]):
         self.healthy = healthy
 
     def __str__(self) -> str:
-        """A line for each finding, or why the run is healthy."""
+        """Return a line for each finding, or why the run is healthy."""
         return "\n".join(map(str, self)) or self.healthy

@@ -1,4 +1,4 @@
-"""Rules that turn the numbers of a run into findings.
+"""The judge: rules that turn the numbers of a run into findings.
 
 Most rules ask two questions: is there the symptom, and does training suffer? A
 symptom alone is found in every second healthy network: published detectors that
@@ -6,19 +6,22 @@ stop there flag 36 to 100 % of the models that train well.
 """
 
 from kerasbn._run.run import Run
-from kerasbn.diagnosis import _construction as construction
-from kerasbn.diagnosis import _training as training
+from kerasbn.diagnosis import _rules_model as model
+from kerasbn.diagnosis import _rules_training as training
+from kerasbn.diagnosis._advice import advised
 from kerasbn.diagnosis._finding import Finding
-from kerasbn.diagnosis._symptoms import Signs
+from kerasbn.diagnosis._problems import PROBLEM
+from kerasbn.diagnosis._rules_output import output_mismatch
+from kerasbn.diagnosis._symptoms import Symptoms
 
-# In the order of what to mend first.
+# In the order to deal with their findings.
 _RULES = (
-    construction.output_mismatch,
-    construction.poisoned_inputs,
-    construction.symmetric_units,
-    construction.input_scale,
-    construction.exploding_gradient,
-    construction.vanishing_gradient,
+    output_mismatch,
+    model.poisoned_inputs,
+    model.symmetric_units,
+    model.input_scale,
+    model.exploding_gradient,
+    model.vanishing_gradient,
     training.learning_rate_too_high,
     training.non_finite,
     training.saturated_activation,
@@ -29,44 +32,44 @@ _RULES = (
     training.oscillating_loss,
     training.batch_statistics_mismatch,
     training.not_learning,
-    construction.around_normalization,
+    model.around_normalization,
 )
-# What each problem brings about: a cause is told once, without its effects.
-_STALLED = {"not_learning", "oscillating_loss", "learning_rate_too_low"}
-_STALLED |= {"vanishing_gradient", "clipping_always_on"}
-_BROKEN = {"dead_units", "saturated_activation", "non_finite"} | _STALLED
-_WILD = {"exploding_gradient", "learning_rate_too_high"} | _BROKEN
-_EFFECTS = {
-    "output_mismatch": _WILD,
-    "non_finite": _WILD,
-    "symmetric_units": _WILD,
-    # Scaled inputs alone would not bring a gradient through twenty sigmoids.
-    "input_scale": _WILD - {"vanishing_gradient"},
-    "exploding_gradient": _WILD,
-    "learning_rate_too_high": _BROKEN,
-    "saturated_activation": _STALLED,
-    "dead_units": _STALLED,
-    "vanishing_gradient": _BROKEN,
-    "clipping_always_on": {"not_learning", "learning_rate_too_low"},
-    "learning_rate_too_low": {"not_learning"},
-    "oscillating_loss": {"not_learning"},
-    "batch_statistics_mismatch": set(),
-    "not_learning": set(),
-}
 
 
 def judge(run: Run) -> tuple[list[Finding], str]:
-    """Return the findings, first to mend first, and else what is healthy."""
-    signs = Signs(run)
-    return _causes([f for rule in _RULES for f in rule(signs)]), signs.healthy()
+    """Return the findings in the order to deal with them, and what is healthy.
 
-
-def _causes(findings):
-    """Without what is the effect of something that comes first."""
+    A finding is left out where a problem found before it has it as an effect.
+    """
+    symptoms = Symptoms(run)
     kept, effects = [], set()
-    for finding in findings:
-        if finding.problem not in effects:
-            kept.append(finding)
-            if finding.severity != "minor":
-                effects |= _EFFECTS[finding.problem]
-    return kept
+    for rule in _RULES:
+        for finding in rule(symptoms):
+            if finding.problem not in effects:
+                kept.append(advised(finding, symptoms))
+                if finding.severity != "minor":
+                    effects |= PROBLEM[finding.problem].effects
+    return kept, _healthy(symptoms)
+
+
+def _healthy(symptoms):
+    """The numbers that show a healthy run, in a sentence."""
+    if not len(symptoms.run.steps):
+        return "Nothing was recorded yet."
+    dead = max(symptoms.units("dead_units").values(), default=0.0)
+    depth = (
+        "the RMS gradients of the first and the last layers differ "
+        f"{10 ** abs(symptoms.decades):.2g}-fold, at most {dead:.0%} of a "
+        "layer's units are dead"
+    )
+    if symptoms.fresh:
+        return (
+            "Nothing is wrong before training: the loss is "
+            f"{symptoms.start_loss:.3g}{symptoms.guess()}, and {depth}."
+        )
+    return (
+        f"Nothing is wrong up to step {symptoms.last_step}: {symptoms.loss()}, "
+        f"{depth}, no step changed a typical kernel by more than "
+        f"{symptoms.updates.max(initial=0.0):.2g} of its norm, and no gradient "
+        "held NaN or Inf."
+    )

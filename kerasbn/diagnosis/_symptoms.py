@@ -1,4 +1,4 @@
-"""Signs of health and trouble, taken from the numbers of a run."""
+"""Symptoms of a run: the numbers that the rules compare with thresholds."""
 
 import functools
 import math
@@ -14,26 +14,39 @@ _ADAPTIVE = {"Adam", "AdamW", "Adamax", "Nadam", "RMSprop", "Lion", "Adadelta"}
 _ADAPTIVE |= {"Adagrad", "Adafactor", "Muon", "Ftrl"}
 
 
-class Signs:
-    """What the rules ask of a run."""
+class Symptoms:
+    """The symptoms of a run, each computed when a rule asks for it.
+
+    Attributes:
+        fresh: Whether this is one look before training, where a symptom counts
+            without a training that suffers from it.
+        judged: Whether enough was recorded to judge the loss, and it has to
+            fall, unlike that of a game between two networks.
+        adaptive: Whether steps do not depend on the size of the gradient.
+        recent: How many readings are the last quarter, three at least.
+        finite: For each reading, whether its gradients are finite.
+        constant_loss: Loss of the best constant guess, `None` if unknown.
+    """
 
     def __init__(self, run: Run):
         self.run = run
-        self.model, self.data = run.model, run.data
+        self.model = run.model
         self.layers: list[dict[str, Any]] = run.model.get("layers", [])
         self.output: dict[str, Any] = run.model.get("output") or {}
         self.targets: dict[str, Any] = run.data.get("targets") or {}
-        self.inputs = [i for i in run.data.get("inputs", []) if i]
-        self.planned_steps = run.planned_steps
+        self.inputs = [each for each in run.data.get("inputs", []) if each]
         self.last_step = int(run.steps[-1]) if len(run.steps) else 0
-        # One look before training: symptoms are told by themselves.
         self.fresh = len(run.steps) == 1 and self.last_step == 0
-        # A loss that need not fall, as of a game, tells nothing of learning.
         self.judged = (
             len(run.steps) > 3
             and self.last_step >= LIMITS.warm_up
             and run.model.get("compiled_loss", True)
         )
+        self.adaptive = run.settings.get("optimizer") in _ADAPTIVE
+        self.losses = run.scalars["window/loss"]
+        self.recent = max(3, len(run.steps) // 4)
+        self.finite = np.isfinite(run.scalars["window/global_norm_max"])
+        self.constant_loss = self.targets.get("trivial_loss") or None
 
     @functools.cached_property
     def kernels(self) -> list[int]:
@@ -49,45 +62,48 @@ class Signs:
             if len(shape) > 1 and "embedding" not in path
         ]
 
-    @functools.cached_property
-    def recent(self) -> slice:
-        """The last quarter of the readings, three at least."""
-        count = len(self.run.steps)
-        return slice(max(0, count - max(3, count // 4)), count)
+    @property
+    def first_kernel(self) -> str:
+        """Path of the first layer's kernel."""
+        return self.run.paths[self.kernels[0]] if self.kernels else "model"
 
-    @functools.cached_property
+    @property
+    def learning_rate(self) -> float:
+        """The learning rate; of a schedule, the first one recorded."""
+        rate = self.run.settings.get("learning_rate")
+        recorded = self.run.scalars["learning_rate"]
+        return rate if isinstance(rate, float) else float(recorded[0])
+
+    @property
     def start_loss(self) -> float:
         """Loss of the first batch."""
         return float(self.run.scalars["loss"][0])
 
     @functools.cached_property
-    def losses(self) -> np.ndarray:
-        """Mean loss of the steps up to each reading."""
-        return self.run.scalars["window/loss"]
-
-    @functools.cached_property
     def recent_loss(self) -> float:
-        """Loss of late: the median of the last readings."""
-        return float(np.median(self.losses[self.recent]))
-
-    @property
-    def trivial_loss(self) -> float | None:
-        """Loss of the best constant guess."""
-        return self.targets.get("trivial_loss") or None
+        """Median loss of the last readings."""
+        return float(np.median(self.losses[-self.recent :]))
 
     @functools.cached_property
-    def left(self) -> float:
-        """Share of a constant guess's loss that is left; NaN is all of it."""
+    def loss_left(self) -> float:
+        """Share of a constant guess's loss that is left; infinite for NaN."""
         if self.recent_loss == 0.0:
             return 0.0
-        level = self.trivial_loss or self.start_loss
+        level = self.constant_loss or self.start_loss
         share = self.recent_loss / level if level else math.nan
         return share if math.isfinite(share) else math.inf
 
     @property
+    def suffers(self) -> bool:
+        """Whether less was learnt than a healthy network has by now."""
+        return self.judged and self.loss_left > LIMITS.learning
+
+    @property
     def stuck(self) -> bool:
         """Whether nothing was learnt so far, and nothing is about to be."""
-        return self.judged and self.left > LIMITS.stuck and not self.falling
+        return (
+            self.judged and self.loss_left > LIMITS.stuck and not self.falling
+        )
 
     @functools.cached_property
     def falling(self) -> bool:
@@ -104,41 +120,28 @@ class Signs:
         (slope, level), noise, *_ = np.polyfit(steps, losses, 1, full=True)
         error = math.sqrt(noise[0] / (len(steps) - 2)) if len(noise) else 0.0
         spread = math.sqrt(np.square(steps - steps.mean()).sum())
-        remaining = (self.planned_steps or 5 * self.last_step) - self.last_step
-        goal = LIMITS.stuck * (self.trivial_loss or abs(self.start_loss))
+        planned = self.run.planned_steps or 5 * self.last_step
+        goal = LIMITS.stuck * (self.constant_loss or abs(self.start_loss))
         return (
             slope * spread < -LIMITS.trend * error
-            and level + slope * remaining < goal
+            and level + slope * (planned - self.last_step) < goal
         )
 
-    @property
-    def suffers(self) -> bool:
-        """Whether less was learnt than a healthy network has by now."""
-        return self.judged and self.left > LIMITS.learning
-
-    @functools.cached_property
-    def finite(self) -> np.ndarray:
-        """Readings before the first NaN or Inf."""
-        return np.isfinite(self.run.scalars["window/global_norm_max"])
-
     def median(self, group: str) -> np.ndarray:
-        """Of each variable, the median over the recent finite readings."""
+        """Median of each variable over the recent finite readings."""
         table = self.run.tables[group]
-        kept = np.flatnonzero(self.finite)[
-            -(self.recent.stop - self.recent.start) :
-        ]
+        kept = np.flatnonzero(self.finite)[-self.recent :]
         if not len(kept):
             return np.full(table.shape[1], np.nan)
         return np.median(table[kept], axis=0)
 
     @functools.cached_property
-    def jolt(self) -> float:
-        """Largest step of a typical kernel, over its norm."""
+    def updates(self) -> np.ndarray:
+        """Update of a typical kernel at each reading, over its norm."""
         ratios = self.run.tables["update_ratio"][:, self.kernels]
         if not ratios.size:
-            return 0.0
-        ratios = np.where(np.isfinite(ratios), ratios, 0.0)
-        return float(np.median(ratios, axis=1).max())
+            return np.zeros(len(ratios))
+        return np.median(np.where(np.isfinite(ratios), ratios, 0.0), axis=1)
 
     @functools.cached_property
     def travel(self) -> float:
@@ -149,7 +152,7 @@ class Signs:
 
     @functools.cached_property
     def decades(self) -> float:
-        """Log10 of the last layers' RMS gradient over the first ones'."""
+        """Log10 of the last layers' RMS gradient over that of the first."""
         rms = self.median("gradient_rms")[self.kernels]
         third = len(rms) // 3
         if third == 0 or not (rms > 0).all():
@@ -159,18 +162,14 @@ class Signs:
 
     @functools.cached_property
     def starved(self) -> list[str]:
-        """Kernels whose gradient is nothing beside the largest, not 0."""
+        """Kernels whose gradient is negligible against the largest."""
         rms = self.median("gradient_rms")
-        largest = np.max(rms, initial=0.0)
-        return [
-            self.run.paths[i]
-            for i in self.kernels
-            if rms[i] < LIMITS.starved * largest
-        ]
+        least = LIMITS.starved * np.max(rms, initial=0.0)
+        return [self.run.paths[i] for i in self.kernels if rms[i] < least]
 
     @functools.cached_property
     def gains(self) -> float:
-        """Log10 of what the hidden kernels multiply their inputs by."""
+        """Log10 of the factor by which the hidden kernels scale their input."""
         total = lowest = highest = 0.0
         for layer in self.layers:
             if layer["normalizes"]:
@@ -186,39 +185,29 @@ class Signs:
         return highest if highest > -lowest else lowest
 
     def units(self, measure: str) -> dict[str, float]:
-        """The last reading of the layers."""
+        """The last reading of a measure, by layer."""
         if not self.run.layers:
             return {}
         numbers = self.run.layers[-1][1].get(measure, {})
         return {k: v for k, v in numbers.items() if v == v}
 
-    @property
-    def adaptive(self) -> bool:
-        """Whether steps do not depend on the size of the gradient."""
-        return self.run.settings.get("optimizer") in _ADAPTIVE
+    def since(self, measure: str, layer: str, limit: float) -> int:
+        """Step from which on a layer has been beyond a limit."""
+        since = self.last_step
+        for step, numbers in reversed(self.run.layers):
+            if not numbers.get(measure, {}).get(layer, 0.0) > limit:
+                break
+            since = step
+        return since
 
-    def healthy(self) -> str:
-        """What the numbers of a healthy run are, in a sentence."""
-        if not len(self.run.steps):
-            return "Nothing was recorded yet."
-        guess = (
-            f" (a constant guess has {self.trivial_loss:.3g})"
-            if self.trivial_loss
-            else ""
-        )
-        dead = max(self.units("dead_units").values(), default=0.0)
-        depth = (
-            f"the RMS gradient spans {abs(self.decades):.1f} decades over "
-            f"depth, at most {dead:.0%} of a layer's units are dead"
-        )
-        if self.fresh:
-            return (
-                "Nothing is wrong before training: the loss is "
-                f"{self.start_loss:.3g}{guess}, and {depth}."
-            )
-        return (
-            f"Nothing is wrong up to step {self.last_step}: the loss went from "
-            f"{self.start_loss:.3g} to {self.recent_loss:.3g}{guess}, {depth}, "
-            f"no step moved a typical kernel by more than {self.jolt:.2g} of "
-            "its norm, and no gradient held NaN or Inf."
-        )
+    def loss(self) -> str:
+        """The way of the loss, in half a sentence."""
+        if not np.isfinite(self.recent_loss):
+            return "the loss is not finite"
+        start, end = f"{self.start_loss:.3g}", f"{self.recent_loss:.3g}"
+        return f"the loss went from {start} to {end}{self.guess()}"
+
+    def guess(self) -> str:
+        """The loss of a constant guess, in brackets."""
+        guess = self.constant_loss
+        return f" (a constant guess has {guess:.3g})" if guess else ""

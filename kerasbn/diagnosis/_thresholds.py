@@ -4,54 +4,51 @@ from typing import NamedTuple
 
 
 class Limits(NamedTuple):
-    """Thresholds that say when a number is a symptom.
+    """Limits beyond which a number is a symptom.
 
-    Without another reason they stand between the healthy and the faulty runs of
-    the families that `benchmarks/diagnosis.py` tunes on.
+    Without another reason, a limit separates the healthy from the faulty runs
+    of the families that `benchmarks/diagnosis.py` tunes on.
     """
 
     # Steps before anything but NaN and contradictions is judged: Adam's moments
     # and the statistics of a batch normalization settle in some tens of steps.
     warm_up: int = 30
-    # Of the loss of a constant guess: who is above it has learnt nothing.
+    # Share of a constant guess's loss above which nothing has been learnt.
     stuck: float = 0.95
-    # Standard errors that the slope of a loss is from none.
+    # Standard errors by which the slope of a falling loss differs from 0.
     trend: float = 3.0
-    # Of the same: below it a symptom does no harm worth a finding.
+    # Share of a constant guess's loss below which a symptom does no harm.
     learning: float = 0.25
-    # Share of the planned steps before a loss that does not fall is one that
-    # will not: deep networks wait before they start.
+    # Share of the planned steps after which a loss that has not fallen is not
+    # going to: deep networks take a while to start.
     patience: float = 0.15
-    # A step that moves a kernel by this share of its norm overturns it; 1e-3 is
-    # the rule of thumb, 1e-2 what Adam's first steps do at its default rate.
+    # Update of a kernel over its norm. 1e-3 is the rule of thumb, and Adam's
+    # first steps reach 1e-2 at its default rate.
     overturned: float = 0.25
-    # What all planned steps together move a kernel by, were they all in one
-    # direction: less than this is no training.
+    # The same, summed over all planned steps as if in one direction.
     travel: float = 0.05
-    # Decades of RMS gradient between the last and the first layers.
+    # Decades between the RMS gradients of the last and the first layers.
     decades: float = 2.5
-    # A kernel with less than this share of the largest RMS gradient starves.
+    # Share of the largest RMS gradient below which a kernel starves.
     starved: float = 1e-4
-    # Gains of the kernels multiplied over depth, in decades.
+    # Decades by which all kernels together scale their inputs.
     gains: float = 2.5
-    # Start of the loss over that of a constant guess.
-    start: float = 30.0
     # Share of units never active over 256 rows. Healthy ReLU layers have up to
     # 0.4 of them.
     dead: float = 0.7
-    # Share of outputs on the flat part.
+    # Share of outputs on the flat part of an activation.
     saturated: float = 0.6
     # RMS of inputs, or their mean in deviations, that nothing normalizes.
     input_scale: float = 30.0
     # Largest over smallest deviation of features that nothing normalizes.
     input_spread: float = 1e3
-    # Clipped to less than this share of the gradient at every reading.
+    # Share of a gradient's norm that clipping leaves.
     clipped: float = 0.05
-    # What the moving statistics keep of their start at the end of training.
+    # Share of their initial values in moving statistics after training.
     cold: float = 0.5
     # Deviations between moving and batch statistics after warming up.
     distance: float = 2.0
-    # Deviation of the loss between windows, over its mean.
+    # Deviation of the loss between readings, over its mean.
     oscillation: float = 0.5
 
 

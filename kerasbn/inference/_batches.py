@@ -9,42 +9,32 @@ import numpy as np
 
 
 class Batches:
-    """The batches of inputs in `data`, for any number of passes."""
+    """The batches of inputs in `data`, for any number of passes.
+
+    `keras.Model.predict` would take the same data, but keeps all outputs.
+    """
 
     def __init__(self, data, steps, batch_size):
         if isinstance(data, Iterator):
-            if steps is None:
-                raise ValueError(
-                    "`steps` must say how many batches to take from a "
-                    "generator. Received: steps=None."
-                )
+            _require(steps, "a generator")
             data = list(itertools.islice(data, steps))  # cannot run twice
-            self._get = lambda: map(_inputs, data)
             count = len(data)
-        elif isinstance(data, keras.utils.PyDataset):
-            count = data.num_batches
-            count = math.inf if count is None else count
-            self._get = lambda: (
-                _inputs(data[index])
-                for index in itertools.takewhile(
-                    lambda index: index < count, itertools.count()
-                )
-            )
-        elif _is_structure(data) or not isinstance(data, Iterable):
-            arrays, count = _sliced(data, batch_size)
-            self._get = arrays
+        elif (
+            isinstance(data, Mapping | tuple | list)
+            or hasattr(data, "__array__")
+            or not isinstance(data, Iterable)
+        ):
+            data = _Slices(data, batch_size)
+            count = len(data)
         else:
-            self._get = lambda: map(_inputs, data)
             count = _length(data)
-        if steps is None and count == math.inf:
-            raise ValueError(
-                "`steps` must say how many batches to take from endless data. "
-                "Received: steps=None."
-            )
-        self._steps = steps
+        if count == math.inf:
+            _require(steps, "endless data")
         limits = [limit for limit in (count, steps) if limit is not None]
+        self._data, self._steps = data, steps
         self._count = int(min(limits)) if count is not None else 0
-        if next(iter(self), None) is None:
+        self.first = next(iter(self), None)
+        if self.first is None:
             raise ValueError(
                 "`data` must hold at least one batch. Received: none. "
                 "Pass inputs as for `model.predict`."
@@ -55,54 +45,58 @@ class Batches:
         return self._count
 
     def __iter__(self):
-        return itertools.islice(self._get(), self._steps)
-
-    def first(self):
-        return next(iter(self))
-
-
-def _is_structure(data):
-    kinds = (Mapping, tuple, list)
-    return isinstance(data, kinds) or hasattr(data, "__array__")
+        for element in itertools.islice(self._data, self._steps):
+            # The x of an element `x`, `(x,)`, `(x, y)` or `(x, y, weight)`.
+            yield element[0] if isinstance(element, tuple) else element
 
 
-def _inputs(element):
-    """The x of an element `x`, `(x,)`, `(x, y)` or `(x, y, weight)`."""
-    return element[0] if isinstance(element, tuple) else element
+def _require(steps, data):
+    if steps is None:
+        raise ValueError(
+            f"`steps` must say how many batches to take from {data}. "
+            "Received: steps=None."
+        )
 
 
 def _length(data):
     """Batches of a dataset: a number, infinity, or `None` if not known."""
+    if isinstance(data, keras.utils.PyDataset):
+        return math.inf if data.num_batches is None else data.num_batches
     if hasattr(data, "cardinality"):
         count = int(data.cardinality())  # of TensorFlow: -1 is infinite
         return {-1: math.inf, -2: None}.get(count, count)
     return len(data) if hasattr(data, "__len__") else None
 
 
-def _sliced(data, batch_size):
-    """A function that runs over batches of arrays, and their number."""
-    if isinstance(data, list) and not any(map(_is_structure, data)):
-        data = np.asarray(data)
-    elif isinstance(data, list) and all(isinstance(e, list) for e in data):
-        data = np.asarray(data)  # rows written out as numbers
-    if isinstance(data, list | tuple) and len(data) == 1:
-        data = data[0]  # Keras takes a lone input bare, and warns at [input]
-    arrays = keras.tree.map_structure(_array, data)
-    rows = sorted({len(array) for array in keras.tree.flatten(arrays)})
-    if len(rows) > 1:
-        raise ValueError(
-            "`data` must hold arrays of one length, one array for each input "
-            f"of the model. Received: lengths={rows}. Pass batches as a "
-            "generator or a dataset."
-        )
-    starts = range(0, rows[0] if rows else 0, batch_size)
+class _Slices:
+    """Batches of rows of arrays, as elements `(x,)`."""
 
-    def batches():
-        for start in starts:
-            rows = slice(start, start + batch_size)
-            yield keras.tree.map_structure(lambda a, r=rows: a[r], arrays)
+    def __init__(self, data, batch_size):
+        if isinstance(data, list) and not any(
+            hasattr(each, "__array__") for each in data
+        ):
+            data = np.asarray(data)  # rows, or numbers, written out
+        if isinstance(data, list | tuple) and len(data) == 1:
+            data = data[0]  # Keras warns at the list of a lone input
+        self._arrays = keras.tree.map_structure(_array, data)
+        lengths = {len(array) for array in keras.tree.flatten(self._arrays)}
+        if len(lengths) > 1:
+            raise ValueError(
+                "`data` must hold arrays of one length, one array for each "
+                f"input of the model. Received: lengths={sorted(lengths)}. "
+                "Pass batches as a generator or a dataset."
+            )
+        self._starts = range(0, max(lengths, default=0), batch_size)
 
-    return batches, len(starts)
+    def __len__(self):
+        return len(self._starts)
+
+    def __iter__(self):
+        for start in self._starts:
+            rows = slice(start, start + self._starts.step)
+            yield (
+                keras.tree.map_structure(lambda a, r=rows: a[r], self._arrays),
+            )
 
 
 def _array(value):

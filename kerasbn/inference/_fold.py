@@ -1,12 +1,13 @@
-"""Batch normalization folded away, or said in stock layers."""
+"""Batch normalization folded into the linear layers next to it."""
 
 from typing import NamedTuple
 
 import keras
+import numpy as np
 
-from kerasbn._graph import cloning
-from kerasbn.inference import _folding
-from kerasbn.layers import BatchNormalization, InputBatchNormalization
+from kerasbn._graph import kinds, rebuild, sublayers
+from kerasbn.inference import _fold_reasons, _linear, _stock
+from kerasbn.inference._linear_neighbors import LinearNeighbors
 
 
 class Fold(NamedTuple):
@@ -62,52 +63,75 @@ def fold(model: keras.Model) -> keras.Model:
     Reference:
         [Jacob et al., 2018](https://arxiv.org/abs/1712.05877), section 3.2.
     """
-    folded, outcomes = _folding.folded(_plain(model))
-    folded.fold_report = tuple(Fold(*outcome) for outcome in outcomes)
-    return folded
+    graph = _fold_reasons.graph_of(model)
+    folding = _Folding(graph.operations)
+    report = [fold for each in graph.graphs for fold in folding.plan(each)]
+    result = rebuild.rebuild(graph, _stock.edits(graph) | folding.edits())
+    result.fold_report = tuple(report)
+    return result
 
 
-def to_keras(model: keras.Model) -> keras.Model:
-    """Return the same model in stock layers, loadable without kerasbn.
+class _Folding:
+    """The folds planned in a model: layers to drop, weights to change."""
 
-    `kerasbn.layers.BatchNormalization` becomes the stock layer with the same
-    weights. `InputBatchNormalization` becomes a `Rescaling` by powers of two
-    and a `Normalization`, which hold its statistics fixed from there on.
+    def __init__(self, calls):
+        self._calls = calls
+        self._dropped = set()
+        self._weights = {}  # in float64: (kernels, bias) by layer
 
-    Args:
-        model: A built functional or sequential model. It is not changed.
+    def edits(self):
+        edits = {
+            layer: rebuild.Edit({"use_bias": True}, weights=[*kernels, bias])
+            for layer, (kernels, bias) in self._weights.items()
+        }
+        nothing = rebuild.Edit(instead=rebuild.first_tensor)
+        return edits | dict.fromkeys(self._dropped, nothing)
 
-    Returns:
-        A functional `keras.Model`, not compiled, that gives the same output
-        and can be trained on.
+    def plan(self, graph):
+        """Plan all folds between layers of one model, and report them."""
+        layers = dict.fromkeys(call.operation for call in graph.calls)
+        neighbors = LinearNeighbors(graph, self._calls, self._dropped)
+        report = {
+            layer: Fold(layer.name, None)
+            for layer in layers
+            if isinstance(layer, kinds.BATCH_NORMALIZATIONS)
+        }
+        folds = True
+        while folds:  # what is folded may open the way for its neighbor
+            folds = False
+            for layer, (name, into, _) in report.items():
+                if into is None:
+                    report[layer] = Fold(name, *self._fold(layer, neighbors))
+                    folds |= report[layer].into is not None
+        inside = [
+            Fold(inner.name, None, f"inside {layer.name}")
+            for layer in layers
+            if layer not in report and layer not in graph.nested
+            for inner in sublayers.batch_normalizations(layer)
+        ]
+        return [*report.values(), *inside]
 
-    Raises:
-        ValueError: If the model is not built, or is subclassed.
-
-    Example:
-    >>> import kerasbn
-    >>> stock = kerasbn.to_keras(kerasbn.models.mlp((4,), [8], 2))
-    >>> {type(layer).__module__.split(".")[0] for layer in stock.layers}
-    {'keras'}
-    """
-    stock = _folding.converted(_plain(model))
-    for layer in stock._flatten_layers():
-        if isinstance(layer, BatchNormalization | InputBatchNormalization):
-            raise ValueError(
-                "`model` must hold the layers of kerasbn in its graph, as they "
-                f"are. Received: layer={layer.name!r}, inside another layer or "
-                "subclassed. Replace it there by "
-                "`keras.layers.BatchNormalization`."
-            )
-    return stock
-
-
-def _plain(model):
-    graph = cloning.plain(model)
-    if graph is None:
-        raise ValueError(
-            "`model` must be a built functional or sequential model. "
-            f"Received: model={model!r}. Give a sequential model a "
-            "`keras.Input`; a subclassed model shows no graph to change."
-        )
-    return graph
+    def _fold(self, layer, neighbors):
+        """Fold a layer; return the name of the one it is in, and why none."""
+        calls = self._calls[layer]
+        scale, offset, distance = _linear.affine(layer)
+        reason = _fold_reasons.of_layer(layer, calls, scale, offset)
+        if reason:
+            return None, reason
+        target = neighbors.before(calls[0])
+        change = _linear.with_output
+        if target is None:
+            target, repeats = neighbors.after(calls[0])
+            change = _linear.with_input
+            scale, offset = np.tile(scale, repeats), np.tile(offset, repeats)
+            reason = _fold_reasons.of_next(target, offset, distance)
+            if reason:
+                return None, reason
+        before = self._weights.get(target) or _linear.weights_of(target)
+        weights = change(target, before, scale, offset)
+        reason = _fold_reasons.of_weights(target, weights)
+        if reason:
+            return None, reason
+        self._weights[target] = weights
+        self._dropped.add(layer)
+        return target.name, ""

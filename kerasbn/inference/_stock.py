@@ -1,25 +1,39 @@
-"""The layers of kerasbn, said in stock layers of Keras."""
+"""The stock layers that do the work of layers of kerasbn."""
 
 import keras
 import numpy as np
 
+from kerasbn._graph.rebuild import Edit, first_tensor
+from kerasbn.layers import BatchNormalization, InputBatchNormalization
 from kerasbn.layers._input_batch_normalization import CONSTANT
 
 
-def batch_normalization(layer):
-    """The stock layer for a `kerasbn.layers.BatchNormalization`, and weights.
+def edits(graph):
+    """Edits of a model that leave it without layers of kerasbn."""
+    found = {}
+    for layer, calls in graph.operations.items():
+        if type(layer) is BatchNormalization:
+            found[layer] = Edit(instead=_batch_normalization(layer))
+        elif type(layer) is InputBatchNormalization:
+            if any(call.is_training for call in calls):
+                raise ValueError(
+                    "`InputBatchNormalization` must be called without "
+                    "`training` in the model's graph. Received: "
+                    "training=True. No stock layer does the same."
+                )
+            rank = len(calls[0].inputs[0].shape)
+            found[layer] = Edit(instead=_input_function(layer, rank))
+    return found
 
-    Ours come after those of the stock layer and are left away.
-    """
+
+def _batch_normalization(layer):
     known = keras.layers.BatchNormalization().get_config()
     config = {
         key: value for key, value in layer.get_config().items() if key in known
     }
     # The stock layer refuses it elsewhere; a single device has nothing to pool.
     config["synchronized"] &= keras.backend.backend() == "tensorflow"
-    stock = keras.layers.BatchNormalization.from_config(config)
-    count = 2 + bool(layer.scale) + bool(layer.center)
-    return stock, layer.get_weights()[:count]
+    return keras.layers.BatchNormalization.from_config(config)
 
 
 def input_statistics(layer):
@@ -35,28 +49,13 @@ def input_statistics(layer):
     return mean, deviation, constant
 
 
-def input_function(layer):
+def _input_function(layer, rank):
     """A function that does, in stock layers, what the layer does.
 
     `Rescaling` subtracts the origin, in units of a power of two near the
     deviation: exact at any scale, where `Normalization` alone has an epsilon
     of 1e-7 and subtracts a rounded mean.
     """
-    made = []
-    bound = getattr(layer, "bound", None)
-    clip = None if bound is None else _clip(bound, layer.name)
-
-    def function(x):
-        if not made:
-            made.extend(_input_layers(layer, len(x.shape)))
-        for stock in made:
-            x = stock(x)
-        return x if clip is None else clip(x)
-
-    return function
-
-
-def _input_layers(layer, rank):
     _, deviation, constant = input_statistics(layer)
     unit = np.where(constant, 0.0, 2.0 ** -np.floor(np.log2(deviation)))
     shape = [1] * rank
@@ -64,21 +63,24 @@ def _input_layers(layer, rank):
     del shape[: layer.axis % rank]
     origin = layer.origin.numpy() * unit
     offset = layer.moving_offset.numpy() * unit
-    return [
-        keras.layers.Rescaling(
-            unit.reshape(shape).tolist(),
-            (-origin).reshape(shape).tolist(),
-            dtype="float32",
-            name=f"{layer.name}_rescaling",
-        ),
-        keras.layers.Normalization(
-            axis=layer.axis,
-            mean=offset.tolist(),
-            variance=np.where(constant, 1.0, (deviation * unit) ** 2).tolist(),
-            dtype="float32",
-            name=layer.name,
-        ),
-    ]
+    rescaling = keras.layers.Rescaling(
+        unit.reshape(shape).tolist(),
+        (-origin).reshape(shape).tolist(),
+        dtype="float32",
+        name=f"{layer.name}_rescaling",
+    )
+    normalization = keras.layers.Normalization(
+        axis=layer.axis,
+        mean=offset.tolist(),
+        variance=np.where(constant, 1.0, (deviation * unit) ** 2).tolist(),
+        dtype="float32",
+        name=layer.name,
+    )
+    bound = getattr(layer, "bound", None)
+    clip = (lambda x: x) if bound is None else _clip(bound, layer.name)
+    return lambda *args, **kwargs: clip(
+        normalization(rescaling(first_tensor(*args, **kwargs)))
+    )
 
 
 def _clip(bound, name):

@@ -1,52 +1,44 @@
-"""Batch normalization for hidden layers, with statistics to be trusted."""
+"""Batch normalization for hidden layers."""
 
 import keras
 from keras import ops
 
-from kerasbn.layers import _moments, _shared
+from kerasbn.layers import _checks, _moments
+from kerasbn.layers._batch_counts import CountsBatches
 
 
 @keras.saving.register_keras_serializable("kerasbn")
-class BatchNormalization(
-    keras.layers.BatchNormalization, _shared.CountsBatches
-):
-    """Batch normalization with warm-started moving statistics.
+class BatchNormalization(keras.layers.BatchNormalization, CountsBatches):
+    """Batch normalization with moving statistics that are right early on.
 
     A drop-in for `keras.layers.BatchNormalization`. The stock layer starts its
-    moving statistics at (0, 1) and moves them by 1 % a step, so a network that
-    trains well is judged with wrong statistics for its first hundreds of
-    steps: 20 hidden ELU layers on digits reach a validation accuracy of 0.53
-    after the first epoch, and 0.74 with this layer. Here
-    step `t` (from 0) updates with
+    moving statistics at (0, 1) and moves them by 1 % a step, so inference is
+    off for hundreds of steps: 20 hidden ELU layers on digits reach a validation
+    accuracy of 0.53 after the first epoch, and 0.74 with this layer. Here step
+    `t` (from 0) updates with
 
         keep = min(momentum, t / (t + 9))
         moving = keep * moving + (1 - keep) * batch
 
-    so that the first batch replaces the initial values. A batch of one row, or
-    with a non-finite mean or variance, leaves the moving statistics as they
-    were and is counted in `skipped_batches`.
+    so the first batch replaces the initial values. A batch of one row, or with
+    a non-finite mean or variance, leaves the moving statistics unchanged and is
+    counted in `skipped_batches`.
 
-    The weights are those of the stock layer in its order, then `batches`, the
-    counts of batches seen and skipped. `synchronized=True` pools all replicas,
-    masks included, in two passes: the stock layer's E[x**2] - E[x]**2 is wrong
-    from 1,000 deviations away from zero on. A step costs what a stock step
-    does, and 0.8 of it on images (`benchmarks/layer_cost.py`).
+    The weights are those of the stock layer followed by `batches`, the counts
+    of batches seen and skipped. With `synchronized=True` the statistics cover
+    all replicas and respect masks. A step takes no longer than a stock step.
 
-    **Frozen layers.** As in Keras, `trainable=False` means inference: the layer
-    normalizes with its moving statistics and does not move them, whatever
-    `training` says. To fine-tune on little data freeze it, or its noisy batch
-    statistics replace those of the large data; to fine-tune on much data of
-    another kind leave it trainable. `kerasbn.calibrate` gives it exact
-    statistics afterwards. Compile again after changing `trainable`.
+    As in Keras, a frozen layer (`trainable=False`) uses and keeps its moving
+    statistics. Freeze it to fine-tune on few rows, whose statistics are noisy.
 
     Args:
-        axis: Axis of the features, which keep their own statistics.
-        momentum: Share of the old moving statistics that a step keeps once
-            warmed up, in [0, 1]. 0.99 is Keras's default: statistics forget
-            over about 100 steps.
+        axis: Axis of the features, each of which has its own statistics.
+        momentum: Share of the old moving statistics that a step keeps after
+            the warm-up, in [0, 1]. 0.99, Keras's default, averages over about
+            100 steps.
         epsilon: Added to the variance. 1e-3 is Keras's default.
-        **kwargs: The other arguments of `keras.layers.BatchNormalization`;
-            `renorm=True` is not supported.
+        **kwargs: The other arguments of `keras.layers.BatchNormalization`,
+            except `renorm=True`.
 
     Raises:
         ValueError: If `momentum` is outside [0, 1] or `renorm` is set.
@@ -65,8 +57,8 @@ class BatchNormalization(
         [Ioffe and Szegedy, 2015](https://arxiv.org/abs/1502.03167).
     """
 
-    # Hidden statistics drift while the network learns: the first batches must
-    # count fully, but not for long. benchmarks/cold_start.py has the table.
+    # Hidden statistics drift while the network learns: early batches should
+    # count in full, but not for long. benchmarks/cold_start.py has the table.
     warm_up_batches = 9
 
     def __init__(
@@ -76,14 +68,10 @@ class BatchNormalization(
         epsilon: float = 1e-3,
         **kwargs,
     ):
-        # Stock batch normalization refuses to be loaded on other backends.
+        # The stock layer refuses this argument on other backends.
         synchronized = kwargs.pop("synchronized", False)
-        super().__init__(
-            axis=axis,
-            momentum=_shared.checked_momentum(momentum),
-            epsilon=epsilon,
-            **kwargs,
-        )
+        momentum = _checks.checked_momentum(momentum)
+        super().__init__(axis, momentum, epsilon, **kwargs)
         self.synchronized = synchronized
         if self.renorm:
             raise ValueError(
@@ -92,13 +80,13 @@ class BatchNormalization(
             )
 
     def build(self, input_shape):
-        """Create the weights: the stock layer's, then the counters."""
-        _shared.check_axis(self.axis, input_shape)
+        """Create the weights of the stock layer, then the counts."""
+        _checks.check_axis(self.axis, input_shape)
         super().build(input_shape)
         self._add_batch_counts()
 
     def call(self, inputs, training=None, mask=None):
-        """Normalize `inputs`, with the batch's statistics when training."""
+        """Normalize `inputs`, in training with the statistics of the batch."""
         if not (training and self.trainable):
             return super().call(inputs, training=False, mask=mask)
         x = ops.cast(inputs, keras.backend.result_type(inputs.dtype, "float32"))
@@ -110,30 +98,24 @@ class BatchNormalization(
             mean, variance = _moments.moments(
                 x, self.axis, mask, self.synchronized
             )
-            outputs = ops.batch_normalization(
-                x,
-                mean,
-                variance,
-                axis=self.axis,
-                offset=self.beta,
-                scale=self.gamma,
-                epsilon=self.epsilon,
-            )
+            parameters = self.axis, self.beta, self.gamma, self.epsilon
+            outputs = ops.batch_normalization(x, mean, variance, *parameters)
         self._move(ops.stop_gradient(mean), ops.stop_gradient(variance))
         return ops.cast(outputs, self.compute_dtype)
 
     def _move(self, mean, variance):
-        # Finite, and not all 0 as in a batch of one row: log(0) is -inf.
+        # Finite, and not all 0 as for a batch of one row: log(0) is -inf.
         usable = ops.isfinite(ops.log(ops.sum(variance)))
-        seen = self.batches[0]
         change = ops.maximum(
             1.0 - self.momentum,
-            self.warm_up_batches / (seen + self.warm_up_batches),
+            self.warm_up_batches / (self.seen_batches + self.warm_up_batches),
         )
-        for moving, batch in (
-            (self.moving_mean, mean),
-            (self.moving_variance, variance),
-        ):
-            new = moving + (batch - moving) * change
-            moving.assign(ops.where(usable, new, ops.convert_to_tensor(moving)))
-        self._count(usable)
+
+        def moved(moving, batch):
+            return moving, moving + (batch - moving) * change
+
+        self._update(
+            usable,
+            moved(self.moving_mean, mean),
+            moved(self.moving_variance, variance),
+        )

@@ -1,9 +1,7 @@
-"""Builders: networks whose inputs and hidden layers are normalized.
+"""Builders: networks with normalized inputs and hidden layers.
 
-Each returns ordinary functional Keras models. They share their words: what is
-required is the shape of one sample, the hidden layers and the output units;
-`activation`, `normalization`, `normalize_inputs`, `dropout` and the others mean
-the same in each builder that has them. See `mlp` for what they mean.
+Each returns ordinary functional Keras models. Arguments of one name mean the
+same in every builder; `mlp` explains them.
 """
 
 from kerasbn.models._cnn import cnn as cnn

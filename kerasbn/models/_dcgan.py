@@ -1,19 +1,23 @@
-"""The networks of a generative pair for images."""
+"""Generator and discriminator for images."""
 
 import math
 from collections.abc import Sequence
+from functools import partial
 
 import keras
 
-from kerasbn.models import _initializers, _options
+from kerasbn.models import _blocks, _checks
 
-# A layer with these halves an image; transposed, it doubles one.
 _HALF = {
     "kernel_size": 4,
     "strides": 2,
     "padding": "same",
     "data_format": "channels_last",
 }
+_halving = partial(keras.layers.Conv2D, **_HALF)
+_doubling = partial(keras.layers.Conv2DTranspose, **_HALF)
+# The paper's, by its configuration: an instance would repeat its weights.
+_NORMAL = {"class_name": "RandomNormal", "config": {"stddev": 0.02}}
 
 
 def dcgan(
@@ -27,47 +31,42 @@ def dcgan(
 ) -> tuple[keras.Model, keras.Model]:
     """Build the generator and the discriminator of a DCGAN.
 
-    Both are those of the paper, for images of any size that can be halved. The
-    generator doubles, from noise of shape `(latent_dim,)`:
+    Both follow the paper, for images of any size. The generator starts from
+    noise of shape `(latent_dim,)` and doubles an image:
 
-        projection     Dense, to the smallest image; then as each layer below
+        projection     Dense, to the smallest image; normalization; ReLU
         upsampling_i   Conv2DTranspose, 4 x 4, stride 2; normalization; ReLU
-        image          the last Conv2DTranspose, tanh: images are in [-1, 1]
+        image          Conv2DTranspose, tanh: images are in [-1, 1]
 
-    The discriminator halves, with the same sizes in reverse:
+    The discriminator halves it, with the same sizes in reverse:
 
         downsampling_i Conv2D, 4 x 4, stride 2; normalization; leaky ReLU, 0.2
-        output         Dense, one logit: positive is real
+        output         Dense, one logit: positive means real
 
-    Where the paper leaves batch normalization out, so does this: in the
-    generator's last layer, in the discriminator's first, and at its output.
-    There it made samples oscillate. A kernel of 4 x 4, where the paper has
-    5 x 5, is divided by the stride: 5 x 5 draws a checkerboard (Odena et al.,
-    2016). Train the two with `kerasbn.models.GAN`.
+    As in the paper, the generator's last layer and the discriminator's first
+    have no normalization. The kernels are 4 x 4, because the paper's 5 x 5 with
+    a stride of 2 draw a checkerboard (Odena et al., 2016). Train both with
+    `kerasbn.models.GAN`.
 
     Args:
-        image_shape: `(height, width, channels)`. Each side must be divisible by
-            2 for each entry of `filters`.
-        latent_dim: Size of the noise that a generator makes an image of. 100 is
-            the paper's; fewer than 32 are enough for digits.
-        filters: Filters of the discriminator's convolutions, first to last; the
-            generator has them in reverse. Each entry halves the image:
-            the default leaves 7 x 7 of 28 x 28. The paper has `(128, 256, 512,
-            1024)` for 64 x 64.
+        image_shape: `(height, width, channels)`. Both sides must be divisible
+            by 2 once per entry of `filters`.
+        latent_dim: Size of the noise from which an image is made. 100 is the
+            paper's; 16 is enough for digits.
+        filters: Filters of the discriminator's convolutions; the generator has
+            them in reverse. Each halves the image: 28 x 28 to 7 x 7 by default.
         kernel_initializer: Initializer of all kernels. `None` is the paper's,
             normal with a standard deviation of 0.02.
         normalization: "batch", "layer", or `None`.
         name: Prefix of the names of both models.
 
     Returns:
-        `(generator, discriminator)`, functional `keras.Model`s, not compiled.
-        Under a mixed precision policy the outputs are float32.
+        `(generator, discriminator)`, functional `keras.Model`s, not compiled,
+        with outputs that are float32 even in mixed precision.
 
     Raises:
-        ValueError: If `image_shape` is not that of an image or cannot be
-            halved for each entry of `filters`, `filters` is empty or not
-            positive, `latent_dim` is not positive, or `normalization` is not
-            known.
+        ValueError: If a size is not positive, or a side cannot be halved so
+            often, or `normalization` is unknown.
 
     Example:
     >>> import kerasbn
@@ -79,73 +78,44 @@ def dcgan(
         [Radford et al., 2016](https://arxiv.org/abs/1511.06434);
         [Odena et al., 2016](https://distill.pub/2016/deconv-checkerboard).
     """
-    _options.check_integers("filters", filters)
-    _options.check_integer("latent_dim", latent_dim)
-    _options.check_choice(
-        "normalization", normalization, ("batch", "layer", None)
-    )
+    _checks.check_integers("filters", filters)
+    _checks.check_integer("latent_dim", latent_dim)
+    _checks.check_normalization(normalization)
     _check_image(image_shape, filters)
 
-    def kernel(label, layer, size, normalized=True, **options):
-        """The layer that holds the kernel; beta replaces its bias."""
-        return layer(
-            size,
-            use_bias=normalization != "batch" or not normalized,
-            kernel_initializer=_initializers.redrawn(kernel_initializer)
-            or keras.initializers.RandomNormal(stddev=0.02),
-            name=label,
-            **options,
+    def block(negative_slope, normalization=normalization):
+        activation = keras.layers.ReLU(
+            negative_slope=negative_slope, name="act"
+        )
+        return _blocks.HiddenBlock(
+            activation, kernel_initializer or _NORMAL, normalization, "before"
         )
 
-    def followers(label, negative_slope, normalized=True):
-        layers = [
-            keras.layers.ReLU(
-                negative_slope=negative_slope, name=f"{label}_activation"
-            )
-        ]
-        if normalized and normalization is not None:
-            layers.insert(
-                0,
-                _options.normalization_layer(
-                    normalization, f"{label}_normalization"
-                ),
-            )
-        return layers
-
+    relu, leaky, plain = block(0.0), block(0.2), block(0.2, None)
     *sides, channels = image_shape
     smallest = (*(side // 2 ** len(filters) for side in sides), filters[-1])
+    projection = partial(keras.layers.Dense, math.prod(smallest))
     generator = [
-        kernel("projection", keras.layers.Dense, math.prod(smallest)),
+        relu.kernel(projection, "projection"),
         keras.layers.Reshape(smallest, name="reshape"),
-        *followers("projection", 0.0),
+        *relu.layers_after("projection"),
     ]
     for index, count in enumerate(filters[-2::-1]):
         label = f"upsampling_{index}"
-        generator += [
-            kernel(label, keras.layers.Conv2DTranspose, count, **_HALF),
-            *followers(label, 0.0),
-        ]
-    generator.append(
-        kernel(
-            "image",
-            keras.layers.Conv2DTranspose,
-            channels,
-            normalized=False,
-            activation="tanh",
-            dtype="float32",
-            **_HALF,
-        )
-    )
+        generator.append(relu.kernel(partial(_doubling, count), label))
+        generator += relu.layers_after(label)
+    image = partial(_doubling, channels, activation="tanh", dtype="float32")
+    generator.append(plain.kernel(image, "image"))
+
     discriminator = []
     for index, count in enumerate(filters):
-        label = f"downsampling_{index}"
-        discriminator += [
-            kernel(label, keras.layers.Conv2D, count, index > 0, **_HALF),
-            *followers(label, 0.2, index > 0),
-        ]
+        label, hidden = f"downsampling_{index}", leaky if index else plain
+        discriminator.append(hidden.kernel(partial(_halving, count), label))
+        discriminator += hidden.layers_after(label)
+    output = partial(keras.layers.Dense, 1, dtype="float32")
     discriminator += [
         keras.layers.Flatten("channels_last", name="flatten"),
-        kernel("output", keras.layers.Dense, 1, False, dtype="float32"),
+        plain.kernel(output, "output"),
     ]
     return (
         _chain((latent_dim,), generator, f"{name}_generator"),
@@ -162,10 +132,9 @@ def _chain(input_shape, layers, name):
 
 def _check_image(image_shape, filters):
     divisor = 2 ** len(filters)
-    fits = len(image_shape) == 3 and all(
-        isinstance(size, int) and size > 0 for size in image_shape
-    )
-    if not fits or any(side % divisor for side in image_shape[:2]):
+    if not _checks.is_shape(image_shape, 3) or any(
+        side % divisor for side in image_shape[:2]
+    ):
         raise ValueError(
             "`image_shape` must be a height and a width divisible by "
             f"{divisor}, which is 2 ** len(filters), and the channels. "

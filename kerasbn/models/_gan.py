@@ -1,6 +1,4 @@
-"""The model that trains a generative pair."""
-
-from typing import Any
+"""A model that trains a generator and a discriminator together."""
 
 import keras
 from keras import ops
@@ -10,34 +8,29 @@ from keras import ops
 class GAN(keras.Model):
     """A generator and a discriminator that `fit` trains on images.
 
-    The discriminator learns to tell the images from the generator's, and the
-    generator to be taken for real (the non-saturating loss). Both take their
-    step at once, with the gradients of one batch:
+    The discriminator learns to tell real images from generated ones, and the
+    generator to have its images judged real (the non-saturating loss). Both
+    take a step at once, on the gradients of one batch, with p = sigmoid:
 
         judged = discriminator(generator(noise))
         discriminator_loss = mean(-log p(images), -log(1 - p(judged)))
-        generator_loss = -log p(judged), p = sigmoid
+        generator_loss = -log p(judged)
 
-    Neither gradient reaches the weights of the other network, so that one
-    optimizer serves both: adaptive ones keep a state per weight. `compile`
-    takes nothing else, because the losses are the model's own. The paper's
-    optimizer is Adam with a learning rate of 2e-4 and `beta_1` 0.5, where the
-    usual 1e-3 and 0.9 oscillate. Do not pass `global_clipnorm`, which would
-    scale the one by the norm of the other; the default of `kerasbn.optimizers`
-    clips each variable by itself.
-
-    Called on images, the model returns the discriminator's logits. The progress
-    line shows both losses: at the start both are log 2 = 0.69, and a
-    discriminator loss near 0 means that the generator has lost.
+    Neither gradient reaches the weights of the other network, so one optimizer
+    serves both, and `compile` takes nothing else. The paper uses Adam with a
+    learning rate of 2e-4 and `beta_1` 0.5, because 1e-3 and 0.9 oscillate. Do
+    not pass `global_clipnorm`, which would scale each network by the norm of
+    both. Both losses start at log 2 = 0.69; where the discriminator's comes
+    near 0, the generator has lost.
 
     Args:
-        generator: Makes images of noise; its last activation and the images
-            must have one range, which is [-1, 1] for `dcgan`.
-        discriminator: Gives one logit per image.
+        generator: Makes images from noise. The range of its last activation
+            must be that of the images, [-1, 1] for `dcgan`.
+        discriminator: Returns one logit per image.
         **kwargs: `name` and the other arguments of `keras.Model`.
 
     Raises:
-        ValueError: If the discriminator does not take what the generator makes.
+        ValueError: If the generator's output does not fit the discriminator.
 
     Example:
     >>> import numpy as np
@@ -66,18 +59,15 @@ class GAN(keras.Model):
                 "`discriminator` must take the images that `generator` makes. "
                 f"Received: generator.output_shape={made}, "
                 f"discriminator.input_shape={judged}. Build both with one call "
-                "of `kerasbn.models.dcgan`."
+                "to `kerasbn.models.dcgan`."
             )
         self.generator = generator
         self.discriminator = discriminator
         self.seed_generator = keras.random.SeedGenerator()
         self._cross_entropy = keras.losses.BinaryCrossentropy(from_logits=True)
-        self.discriminator_loss, self.generator_loss = (
-            keras.metrics.BinaryCrossentropy(
-                name=f"{each}_loss", from_logits=True
-            )
-            for each in ("discriminator", "generator")
-        )
+        metric = keras.metrics.BinaryCrossentropy
+        self.discriminator_loss = metric("discriminator_loss", from_logits=True)
+        self.generator_loss = metric("generator_loss", from_logits=True)
         self.build(judged)
 
     def call(self, images, training=None):
@@ -85,55 +75,44 @@ class GAN(keras.Model):
         return self.discriminator(images, training=training)
 
     def compute_loss(
-        self,
-        x: Any = None,
-        y: Any = None,
-        y_pred: Any = None,
-        sample_weight: Any = None,
-        training: bool = True,
+        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
     ):
-        """Return the sum of both losses, whose gradients are kept apart."""
+        """Return the sum of both losses, each with gradients of one network."""
         noise = keras.random.normal(
             (ops.shape(y_pred)[0], *self.generator.input_shape[1:]),
             seed=self.seed_generator,
         )
         made = self.generator(noise, training=training)
-        judged = self.discriminator(ops.stop_gradient(made), training=training)
-        # Once more for the generator, with weights that get no gradient.
-        passed, _ = self.discriminator.stateless_call(
-            [
-                ops.stop_gradient(ops.convert_to_tensor(each))
-                for each in self.discriminator.trainable_variables
-            ],
-            [
-                ops.convert_to_tensor(each)
-                for each in self.discriminator.non_trainable_variables
-            ],
+        judge = self.discriminator
+        judged = judge(ops.stop_gradient(made), training=training)
+        # Again for the generator, with the discriminator's weights held fixed.
+        weights = map(ops.convert_to_tensor, judge.trainable_variables)
+        state = map(ops.convert_to_tensor, judge.non_trainable_variables)
+        passed, _ = judge.stateless_call(
+            [*map(ops.stop_gradient, weights)],
+            [*state],
             made,
             training=training,
         )
         real = ops.ones_like(y_pred)
-        loss = sum(self.losses)  # of regularizers
-        for metric, labels, logits in (
-            (
-                self.discriminator_loss,
-                ops.concatenate([real, 1.0 - real]),
-                ops.concatenate([y_pred, judged]),
-            ),
+        labels = ops.concatenate([real, 1.0 - real])
+        logits = ops.concatenate([y_pred, judged])
+        loss = sum(self.losses)  # from regularizers
+        for metric, *pair in (
+            (self.discriminator_loss, labels, logits),
             (self.generator_loss, real, passed),
         ):
-            loss += self._cross_entropy(labels, logits)
-            metric.update_state(labels, logits)
+            loss += self._cross_entropy(*pair)
+            metric.update_state(*pair)
         return loss
 
     def get_config(self):
         """Return the arguments of the constructor."""
+        serialize = keras.saving.serialize_keras_object
         return {
             "name": self.name,
-            **{
-                each: keras.saving.serialize_keras_object(getattr(self, each))
-                for each in ("generator", "discriminator")
-            },
+            "generator": serialize(self.generator),
+            "discriminator": serialize(self.discriminator),
         }
 
     @classmethod

@@ -1,4 +1,4 @@
-"""Initializers that fit an activation."""
+"""Initializers that fit an activation: He unless the table has another."""
 
 import keras
 
@@ -14,15 +14,15 @@ _INITIALIZERS = {
 
 
 def initializer(activation):
-    """The name of the kernel initializer that fits the activation."""
+    """Return the name of the kernel initializer that fits an activation."""
     if isinstance(activation, keras.layers.Activation):
         activation = activation.activation
     name = getattr(activation, "__name__", activation)
     return _INITIALIZERS.get(name, "he_normal")
 
 
-def redrawn(kernel_initializer):
-    """The initializer for one more layer: an instance repeats its weights."""
+def copied_or_fitting(kernel_initializer, activation):
+    """Return a copy of the user's, as an instance would repeat its weights."""
     if isinstance(kernel_initializer, keras.initializers.Initializer):
         return kernel_initializer.clone()
-    return kernel_initializer
+    return kernel_initializer or initializer(activation)

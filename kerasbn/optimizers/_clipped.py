@@ -1,5 +1,6 @@
-"""An optimizer that clips by rules what another optimizer applies."""
+"""An optimizer that clips by rules the gradients that another one applies."""
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,57 +9,57 @@ from keras import ops
 
 from kerasbn import clipping
 from kerasbn.optimizers import _accumulation, _gradients
+from kerasbn.optimizers._wrapper import Wrapper
 
 CLIP_ARGUMENTS = ("clipnorm", "clipvalue", "global_clipnorm")
-# What is done with gradients before they are clipped is done here.
+# They act before clipping, so the wrapper acts on them.
 TAKEN_OVER = ("loss_scale_factor", "gradient_accumulation_steps")
 
 
 @keras.saving.register_keras_serializable("kerasbn")
-class Clipped(keras.optimizers.Optimizer):
+class Clipped(Wrapper):
     """An optimizer whose gradients are clipped by rules, one after the other.
 
-    Wraps any optimizer of Keras or of yours and leaves the update to it. Unlike
-    the clip arguments of a stock optimizer, rules compose and may adapt; a step
-    whose gradients hold NaN or Inf is skipped and counted, where stock clipping
-    spreads it over all weights; under `tf.distribute.MirroredStrategy` the sum
-    over the replicas is clipped, where stock clipping clips each part, so that
-    two replicas take steps of up to twice the limit; and the gradient of an
-    embedding is clipped after repeated rows were summed, for which it becomes
-    dense.
+    Wraps any optimizer, of Keras or your own, and leaves the update to it.
+    Rules compose and may adapt, and some flaws of stock clipping are avoided:
 
-    The order is that of Keras: the loss scale is undone, gradients are
-    accumulated and averaged, clipped, and then handed to the inner optimizer
-    for weight decay and update. For that the wrapper takes `loss_scale_factor`
-    and `gradient_accumulation_steps` over from it; schedules and moving
-    averages then count applied steps, where Keras's count micro-steps. With
-    mixed precision the wrapper stands inside of
-    `keras.optimizers.LossScaleOptimizer`, where `compile` puts it.
+    - A step whose gradients hold NaN or Inf is skipped and counted; stock
+      clipping spreads them over all weights.
+    - Under `tf.distribute.MirroredStrategy` the sum over the replicas is
+      clipped; stock clipping clips each part, and two replicas take steps of up
+      to twice the limit.
+    - The gradient of an embedding is clipped after repeated rows were summed;
+      for that it becomes dense.
 
-    With `ByGlobalNorm` a step takes 1.00 to 1.03 of one with the stock
-    `global_clipnorm`, skipping included (`benchmarks/clipping_cost.py`).
+    As in Keras, the loss scale is undone first, then gradients are accumulated,
+    averaged, clipped and passed to the inner optimizer for weight decay and
+    update. The wrapper takes over its `loss_scale_factor` and
+    `gradient_accumulation_steps`; its schedules and moving averages then count
+    applied steps, not micro-steps. With mixed precision, `compile` puts the
+    wrapper inside a `keras.optimizers.LossScaleOptimizer`, where it belongs.
+
+    With `ByGlobalNorm` a step takes 1.00 to 1.03 times as long as with the
+    stock `global_clipnorm` (`benchmarks/clipping_cost.py`).
 
     Args:
         inner_optimizer: An optimizer that has trained nothing yet and does not
             clip, or its name.
         rules: Rules of `kerasbn.clipping`, applied in this order; the optimizer
-            keeps copies. `None` is `[AutoClip(percentile=10)]`, which needs no
-            knowledge of the gradients' scale, but of a first step that does
-            not explode. An empty list skips only.
-        skip_non_finite: Whether a step is skipped where a gradient, or the norm
-            of the whole, is not finite: weights, the inner optimizer's state
-            and `iterations` stay. On by default, because the step could only
-            do harm. A micro-step of an accumulation is skipped by itself.
+            keeps copies. `None` is `[AutoClip(percentile=10)]`: it needs no
+            knowledge of the gradients' scale, only a first step that does not
+            explode. With an empty list the optimizer only skips.
+        skip_non_finite: Whether to skip a step if a gradient, or the norm of
+            them all, is not finite: weights, `iterations` and the inner
+            optimizer's state stay. On by default, because such a step could
+            only do harm. When accumulating, single micro-steps are skipped.
         name: Name of the optimizer.
 
     Attributes:
-        inner_optimizer: The optimizer that applies.
-        rules: The copies of the rules, with what they remember; that of one
-            that adapts has its limit in `threshold`.
-        skipped_steps: How many steps were skipped, a variable.
-
-    `learning_rate`, `iterations` and weight decay are those of the inner
-    optimizer.
+        inner_optimizer: The optimizer that does the update. `learning_rate`,
+            `iterations` and `weight_decay` are read from it and set on it.
+        rules: The copies of the rules, with their state; a rule that adapts has
+            its current limit in `threshold`.
+        skipped_steps: Variable that counts the skipped steps.
 
     Raises:
         ValueError: If the inner optimizer clips, wraps others, or is built.
@@ -83,7 +84,7 @@ class Clipped(keras.optimizers.Optimizer):
         name: str | None = None,
     ):
         inner: Any = keras.optimizers.get(inner_optimizer)
-        _check(inner)
+        _check_inner(inner)
         rules = (clipping.AutoClip(),) if rules is None else rules
         if not isinstance(rules, list | tuple) or not all(
             isinstance(each, clipping.Rule) for each in rules
@@ -92,9 +93,8 @@ class Clipped(keras.optimizers.Optimizer):
                 "`rules` must be a list of rules of `kerasbn.clipping`. "
                 f"Received: rules={rules!r}."
             )
-        # The base class clips nothing, and its learning rate is not used.
         super().__init__(
-            learning_rate=0.0,
+            learning_rate=0.0,  # required by Keras, but not used
             name=name,
             **{each: getattr(inner, each) for each in TAKEN_OVER},
         )
@@ -109,47 +109,34 @@ class Clipped(keras.optimizers.Optimizer):
         if self.built:
             return
 
-        def adding(rule):
-            def add_variable(name, shape, initializer):
-                return self.add_variable(
-                    shape,
-                    initializer,
-                    dtype="float32",
-                    aggregation="only_first_replica",
-                    name=f"{rule}_{name}",
-                )
-
-            return add_variable
-
         self.skipped_steps = self.add_variable(
             (), dtype="int", aggregation="only_first_replica", name="skipped"
         )
         for number, rule in enumerate(self.rules):
-            rule.build(adding(f"{type(rule).__name__.lower()}_{number}"))
-        steps, micro_step = self.gradient_accumulation_steps, None
-        if steps:
-            micro_step = self.add_variable((), dtype="int", name="micro")
+            prefix = f"{type(rule).__name__.lower()}_{number}"
+            rule.build(functools.partial(self._add_state, prefix))
+        if self.gradient_accumulation_steps:
+            self.micro_step = self.add_variable((), dtype="int", name="micro")
         self.inner_optimizer.build(variables)
         super().build(variables)
         self._set("_known", list(variables))
-        self._accumulation = None
-        if steps:
-            self._accumulation = _accumulation.Accumulation(
-                steps, micro_step, _accumulation.sums_of(self)
-            )
+
+    def _add_state(self, prefix, name, shape, initializer):
+        return self.add_variable(
+            shape,
+            initializer,
+            dtype="float32",
+            aggregation="only_first_replica",
+            name=f"{prefix}_{name}",
+        )
 
     def _set(self, name, value):
-        """Set past the tracking of TensorFlow, which wraps lists and dicts."""
+        """Set a list as it is, where TensorFlow would wrap it to track it."""
         attributes: dict = self.__dict__
         attributes[name] = value
 
-    @property
-    def variables(self):
-        """Those of the wrapper, then those of the inner optimizer."""
-        return super().variables + self.inner_optimizer.variables
-
     def apply(self, grads, trainable_variables=None):
-        """Clip the gradients and have the inner optimizer apply them."""
+        """Clip the gradients and let the inner optimizer apply them."""
         grads = list(grads)
         if not grads:
             return
@@ -172,17 +159,6 @@ class Clipped(keras.optimizers.Optimizer):
         else:
             _gradients.apply_if(applied, apply, grads)
 
-    def apply_gradients(self, grads_and_vars):
-        """As `apply`, of pairs; return `iterations`."""
-        self.apply(*zip(*grads_and_vars, strict=True))
-        return self.iterations
-
-    def set_weights(self, weights):
-        """Set the variables of the wrapper and of the inner optimizer."""
-        own = len(super().variables)
-        super().set_weights(weights[:own])
-        self.inner_optimizer.set_weights(weights[own:])
-
     def stateless_apply(self, optimizer_variables, grads, trainable_variables):
         """Return trainable and optimizer variables after `apply`."""
         old = list(optimizer_variables)
@@ -194,7 +170,7 @@ class Clipped(keras.optimizers.Optimizer):
         )
         with scope:
             grads, applied = self._prepare(list(grads), self._known)
-        own = [scope.get_current_value(each) for each in super().variables]
+        own = [scope.get_current_value(each) for each in self.own_variables]
         weights, inner = self.inner_optimizer.stateless_apply(
             old[len(own) :], grads, trainable_variables
         )
@@ -210,13 +186,16 @@ class Clipped(keras.optimizers.Optimizer):
         )
 
     def _prepare(self, grads, variables):
-        """What the inner optimizer is handed, and whether it is."""
+        """Return gradients for the inner optimizer, and whether to apply them.
+
+        `True` means always; otherwise it is a boolean scalar.
+        """
         places = [
             place
             for place, (gradient, variable) in enumerate(
                 zip(grads, variables, strict=True)
             )
-            # Keras writes a gradient of the second kind into the variable.
+            # Keras assigns such a "gradient" to the variable (float8 scales).
             if gradient is not None
             and not getattr(variable, "overwrite_with_gradient", False)
         ]
@@ -227,8 +206,8 @@ class Clipped(keras.optimizers.Optimizer):
         gradients, replicas = _gradients.summed(gradients)
         if self.loss_scale_factor:
             gradients = [each / self.loss_scale_factor for each in gradients]
-        if self._accumulation:
-            gradients = self._accumulation.averages(gradients, variables)
+        if self.gradient_accumulation_steps:
+            gradients = _accumulation.add_sums(self, gradients, variables)
         norm = _gradients.norm(gradients)
         applied = finite = True
         if self.skip_non_finite:
@@ -236,8 +215,8 @@ class Clipped(keras.optimizers.Optimizer):
             self.skipped_steps.assign_add(
                 ops.cast(~finite, self.skipped_steps.dtype)
             )
-        if self._accumulation:
-            applied = self._accumulation.advance(gradients, variables, finite)
+        if self.gradient_accumulation_steps:
+            applied = _accumulation.advance(self, gradients, variables, finite)
         gradients = self.clip(gradients, variables, norm, applied)
         for place, gradient in zip(places, gradients, strict=True):
             grads[place] = gradient / replicas if replicas > 1 else gradient
@@ -249,47 +228,9 @@ class Clipped(keras.optimizers.Optimizer):
         """Return gradients clipped by all rules, see `clipping.Rule.clip`."""
         for number, rule in enumerate(self.rules):
             if number:
-                norm = _gradients.norm(gradients)  # computed only if used
+                norm = _gradients.norm(gradients)  # pruned if no rule reads it
             gradients = rule.clip(gradients, variables, norm, applied)
         return gradients
-
-    @property
-    def learning_rate(self):
-        """That of the inner optimizer, as is its setter."""
-        return self.inner_optimizer.learning_rate
-
-    @learning_rate.setter
-    def learning_rate(self, learning_rate):
-        self.inner_optimizer.learning_rate = learning_rate
-
-    @property
-    def weight_decay(self):
-        """That of the inner optimizer, as is its setter."""
-        return self.inner_optimizer.weight_decay
-
-    @weight_decay.setter
-    def weight_decay(self, weight_decay):
-        if hasattr(self, "inner_optimizer"):  # else the base class begins
-            self.inner_optimizer.weight_decay = weight_decay
-
-    @property
-    def iterations(self):
-        """Steps that the inner optimizer applied."""
-        return self.inner_optimizer.iterations
-
-    @property
-    def _model_variables_moving_average(self):
-        # By this, nothing public, `SwapEMAWeights` knows an optimizer that
-        # averages weights, inside of a LossScaleOptimizer.
-        return self.inner_optimizer._model_variables_moving_average
-
-    def exclude_from_weight_decay(self, var_list=None, var_names=None):
-        """Exclude variables from the weight decay of the inner optimizer."""
-        self.inner_optimizer.exclude_from_weight_decay(var_list, var_names)
-
-    def finalize_variable_values(self, var_list):
-        """Set variables to their moving averages, where they are kept."""
-        self.inner_optimizer.finalize_variable_values(var_list)
 
     def get_config(self):
         """Return the arguments of `__init__`, serialized."""
@@ -310,7 +251,7 @@ class Clipped(keras.optimizers.Optimizer):
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
-        """Make an optimizer from what `get_config` returned."""
+        """Make an optimizer from its configuration."""
         inner, *rules = (
             keras.saving.deserialize_keras_object(each, custom_objects)
             for each in (config["inner_optimizer"], *config["rules"])
@@ -318,8 +259,8 @@ class Clipped(keras.optimizers.Optimizer):
         return cls(**config | {"inner_optimizer": inner, "rules": rules})
 
 
-def _check(inner):
-    """Raise where an optimizer cannot be wrapped."""
+def _check_inner(inner):
+    """Refuse an optimizer that cannot be wrapped."""
     kind = type(inner).__name__
     if not isinstance(inner, keras.optimizers.Optimizer):
         raise TypeError(
@@ -341,14 +282,14 @@ def _check(inner):
             "`inner_optimizer` must be one optimizer. Received: a "
             "MultiOptimizer. Use Clipped for each optimizer inside of it."
         )
-    set_ = {each: getattr(inner, each) for each in CLIP_ARGUMENTS}
-    clips = {name: value for name, value in set_.items() if value is not None}
-    if clips:
-        name, value = next(iter(clips.items()))
-        raise ValueError(
-            "`inner_optimizer` must not clip, because `rules` do. Received: "
-            f"{kind} with {name}={value}. Pass {name}=None to it."
-        )
+    for name in CLIP_ARGUMENTS:
+        value = getattr(inner, name)
+        if value is not None:
+            raise ValueError(
+                "`inner_optimizer` must not clip, because `rules` do. "
+                f"Received: {kind} with {name}={value}. "
+                f"Pass {name}=None to it."
+            )
     if inner.built:
         raise ValueError(
             "`inner_optimizer` must be new, because its variables belong to "

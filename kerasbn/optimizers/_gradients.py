@@ -1,4 +1,4 @@
-"""What an optimizer needs and `keras.ops` lacks, by backend."""
+"""Operations on gradients that `keras.ops` lacks, by backend."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,7 +8,7 @@ from keras import ops
 
 
 def dense(gradient: Any) -> Any:
-    """Return a tensor, with the repeated rows of an embedding summed."""
+    """Return a dense tensor; repeated rows of an embedding are summed."""
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
@@ -21,8 +21,8 @@ def norm(gradients: list) -> Any:
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
-        # An operation costs a microsecond, whatever its size: one per kernel
-        # and one for all vectors, where Keras takes two for each.
+        # Any operation costs a microsecond: one per kernel and one for all
+        # vectors together, where Keras needs two for each.
         gradients = [tf.cast(each, "float32") for each in gradients]
         vectors = [each for each in gradients if each.shape.rank == 1]
         others = [each for each in gradients if each.shape.rank != 1]
@@ -48,15 +48,15 @@ def summed(gradients: list) -> tuple[list, int]:
 def apply_if(
     condition: Any, apply: Callable[[list], object], gradients: list
 ) -> None:
-    """Call `apply(gradients)` where the condition holds, a scalar."""
+    """Call `apply(gradients)` if a boolean scalar is true."""
     if keras.backend.backend() != "tensorflow":
         ops.cond(condition, lambda: apply(gradients), lambda: None)
         return
     import tensorflow as tf
 
     replica = tf.distribute.get_replica_context()
-    if replica and tf.distribute.has_strategy():  # of one replica, too
-        # A condition around an update must stand outside of the replicas.
+    if replica and tf.distribute.has_strategy():  # even of one replica
+        # An update inside a condition is only allowed across replicas.
         def apply_replicas(strategy, condition, gradients):
             tf.cond(
                 strategy.experimental_local_results(condition)[0],
@@ -70,8 +70,8 @@ def apply_if(
     elif tf.executing_eagerly():
         tf.cond(condition, lambda: apply(gradients), lambda: None)
     else:
-        # `tf.cond` hands each of the branch's inputs over by itself, which
-        # costs 4 % of a small step; the operation below, 2 %.
+        # `tf.cond` adds an operation for each input of a branch: 4 % of a
+        # small step, where the operation below costs 2 %.
         update = _concrete(lambda: apply(gradients))
         inputs = update.captured_inputs
         specs = [tf.TensorSpec(each.shape, each.dtype) for each in inputs]

@@ -1,0 +1,36 @@
+"""Counts of the batches that a layer has taken its statistics from."""
+
+from keras import ops
+
+
+class CountsBatches:
+    """Updates of a layer's statistics that skip and count unusable batches."""
+
+    def _add_batch_counts(self):
+        # One variable for both counts makes one assignment a step.
+        self.batches = self.add_weight(  # pyright: ignore
+            name="batches",
+            shape=(2,),
+            dtype="float32",
+            initializer="zeros",
+            trainable=False,
+            autocast=False,
+        )
+
+    def _update(self, usable, *statistics):
+        """Assign pairs of variable and value if `usable`, and count."""
+        for variable, new in statistics:
+            old = ops.convert_to_tensor(variable)
+            variable.assign(ops.where(usable, new, old))
+        seen = ops.cast(usable, "float32")
+        self.batches.assign_add(ops.stack([seen, 1.0 - seen]))
+
+    @property
+    def seen_batches(self):
+        """Number of batches that have updated the statistics."""
+        return self.batches[0]
+
+    @property
+    def skipped_batches(self):
+        """Number of batches left out of the statistics."""
+        return self.batches[1]

@@ -1,0 +1,82 @@
+"""Checks of the arguments that the builders have in common."""
+
+import numbers
+from collections.abc import Sequence
+
+import keras
+
+
+def check_integers(argument, values):
+    """Refuse anything but a sequence of positive integers."""
+    held = values if isinstance(values, Sequence) else []
+    if not held or not all(_is_positive_integer(each) for each in held):
+        raise ValueError(
+            f"`{argument}` must hold at least one positive integer, of "
+            f"Python's `int`. Received: {argument}={values}."
+        )
+
+
+def check_integer(argument, value):
+    """Refuse anything but a positive integer."""
+    if not _is_positive_integer(value):
+        raise ValueError(
+            f"`{argument}` must be a positive integer. "
+            f"Received: {argument}={value!r}."
+        )
+
+
+def _is_positive_integer(value):
+    return isinstance(value, int) and value is not True and value > 0
+
+
+def is_shape(value: object, rank: int | None = None, may_vary: bool = False):
+    """Return whether this is a sample's shape; axes but the last may vary."""
+    if not isinstance(value, Sequence) or not value:
+        return False
+    *others, last = value
+    sizes = [each for each in others if not (may_vary and each is None)]
+    return rank in (None, len(value)) and all(
+        isinstance(each, numbers.Integral) and int(each) > 0
+        for each in (*sizes, last)
+    )
+
+
+def check_choice(argument, value, choices):
+    """Refuse anything but one of the choices."""
+    if value not in choices:
+        raise ValueError(
+            f"`{argument}` must be one of {', '.join(map(repr, choices))}. "
+            f"Received: {argument}={value!r}."
+        )
+
+
+def check_normalization(value):
+    """Refuse an unknown kind of normalization."""
+    check_choice("normalization", value, ("batch", "layer", None))
+
+
+def check_activation(argument, value):
+    """Refuse anything but the name of an activation or a layer."""
+    if not isinstance(value, keras.layers.Layer) and value != "prelu":
+        check_activation_name(argument, value, ", or a layer")
+
+
+def check_activation_name(argument, value, alternative=""):
+    """Refuse an activation that cannot be used inside another layer."""
+    if isinstance(value, keras.layers.Layer) or not _is_activation(value):
+        raise ValueError(
+            f"`{argument}` must be the name of a Keras activation{alternative}."
+            f' Received: {argument}={value!r}. Use "elu", "relu", "tanh" or '
+            "another name from `keras.activations`."
+        )
+
+
+def _is_activation(value):
+    # A class, such as `keras.layers.ReLU` without its brackets, is callable.
+    if isinstance(value, type):
+        return False
+    try:
+        keras.activations.get(value)
+    except (TypeError, ValueError):
+        return False
+    return True
