@@ -1,6 +1,5 @@
 """Pages that have their text elsewhere: README, recipes, docstrings."""
 
-import ast
 import inspect
 import re
 import shutil
@@ -81,25 +80,14 @@ def write_recipes(folder: Path) -> None:
 
 def _recipe_page(recipe):
     """A recipe is prose in strings of its own, and code between them."""
-    lines = recipe.source.splitlines()
-    cells, end = [], 0
-    for node in ast.parse(recipe.source).body:
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
-            cells += [_code(lines[end : node.lineno - 1])]
-            cells += [inspect.cleandoc(node.value.value)]
-            end = node.end_lineno
-    cells += [_code(lines[end:])]
     head = (
         f"# {recipe.header['Title']}\n\n{recipe.header['Description']}\n\n"
         f"`kerasbn copy {recipe.name}` puts this page into your folder, as a "
-        "file to run and change."
+        "file to run and change, or with `--notebook` as a notebook."
     )
-    return "\n\n".join([head, *filter(None, cells[2:])])
-
-
-def _code(lines):
-    code = "\n".join(lines).strip()
-    return f"```python\n{code}\n```" if code else ""
+    blocks = {"markdown": "{}", "code": "```python\n{}\n```"}
+    cells = [blocks[kind].format(text) for kind, text in recipe.cells()]
+    return "\n\n".join([head, *cells])
 
 
 def write_api(folder: Path) -> None:

@@ -1,4 +1,23 @@
-"""Deep Keras networks that train, and a TensorBoard trace that shows why."""
+"""Deep Keras networks that train, and a TensorBoard trace that shows why.
+
+- models: builders of networks that train: `mlp`, `cnn`, `rnn`, `dcgan`; `GAN`
+- layers: `BatchNormalization` and `InputBatchNormalization`
+- optimizers: presets that clip: `sgd`, `adam`, `adamw`, `nadam`, `rmsprop`,
+  `lion`; `Clipped` wraps any optimizer
+- clipping: rules for `Clipped`: `ByValue`, `ByNorm`, `ByGlobalNorm`,
+  `Adaptive`, `AutoClip`, `ZClip`, and their base class `Rule`
+- callbacks: `GradientMonitor` records gradients; `RecoverFromNonFinite` returns
+  to good weights after NaN
+
+- diagnose: find what is wrong with a run, a log directory or an untrained model
+- Finding: one such problem, with its evidence and remedy
+- rescue: find the changes that make a model train, and return a `Rescue`
+- calibrate: compute exact moving statistics from data
+- fold: multiply batch normalization into its neighbors, and return a `Fold`
+- to_keras: rebuild a model in stock layers
+
+Each has its own help, such as `help(kerasbn.models.mlp)`.
+"""
 
 import os
 import sys

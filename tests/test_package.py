@@ -2,6 +2,7 @@
 
 import email
 import fnmatch
+import re
 import shutil
 import subprocess
 import sys
@@ -16,7 +17,15 @@ import kerasbn
 _ROOT = Path(__file__).parents[1]
 # What commands leave in a clone; `build` would also end up in the wheel.
 _LEFT_BEHIND = (".*_cache", ".git", ".hypothesis", ".venv*", "__pycache__")
-_LEFT_BEHIND += ("*.egg-info", "*.pyc", "_build", "build", "dist", "logs")
+_LEFT_BEHIND += (
+    "*.egg-info",
+    "*.pyc",
+    "_build",
+    "_generated",
+    "build",
+    "dist",
+    "logs",
+)
 
 
 def _build(kind, source, folder):
@@ -79,7 +88,7 @@ def test_wheel_holds_the_package_and_the_recipes(wheel):
 
 def test_source_archive_holds_what_its_tests_read(unpacked):
     names = ["README.md", "LICENSE", "CHANGELOG.md", "pyproject.toml"]
-    folders = [".ci", "benchmarks", "kerasbn", "recipes", "tests"]
+    folders = [".ci", "benchmarks", "docs", "kerasbn", "recipes", "tests"]
     held = {p.relative_to(unpacked).as_posix() for p in unpacked.rglob("*")}
     assert held.issuperset([*names, *(n for f in folders for n in _files(f))])
 
@@ -95,3 +104,29 @@ def test_long_description_has_no_relative_link(metadata):
     description = str(metadata.get_payload())
     assert "](https://" in description
     assert "](recipes" not in description
+
+
+def test_help_starts_with_every_public_name():
+    done = subprocess.run(
+        [sys.executable, "-m", "pydoc", "kerasbn"],
+        capture_output=True,
+        text=True,
+        cwd=_ROOT,
+    )
+    start, _, _ = done.stdout.partition("PACKAGE CONTENTS")
+    rooms = (kerasbn.callbacks, kerasbn.clipping, kerasbn.layers)
+    rooms += (kerasbn.models, kerasbn.optimizers)
+    for room in (kerasbn, *rooms):
+        for name, value in vars(room).items():
+            if name[0] != "_" and callable(value):
+                assert re.search(rf"\b{name}\b", start), name
+
+
+def test_module_is_the_command():
+    done = subprocess.run(
+        [sys.executable, "-m", "kerasbn", "--version"],
+        capture_output=True,
+        text=True,
+        cwd=_ROOT,
+    )
+    assert done.stdout == f"kerasbn {kerasbn.__version__}\n"
