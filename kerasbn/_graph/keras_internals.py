@@ -1,6 +1,6 @@
-"""The only uses of what Keras keeps private about its graph.
+"""The only code that reads private attributes of Keras's graph.
 
-Keras has no public counterpart to any of them. Tried with Keras 3.15.
+None of them has a public counterpart. Tried with Keras 3.15.
 """
 
 from typing import Any
@@ -9,13 +9,13 @@ import keras
 
 
 def made_by(tensor: Any) -> Any:
-    """The node of the call that put a symbolic tensor out."""
+    """The node of the call that returned a symbolic tensor."""
     operation, index, _ = tensor._keras_history  # Keras 3.15
     return operation._inbound_nodes[index]  # Keras 3.15
 
 
 def sublayers(layer: Any) -> list[Any]:
-    """The layers that a layer holds itself."""
+    """The direct sublayers of a layer."""
     return layer._layers  # Keras 3.15
 
 

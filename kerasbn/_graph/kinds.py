@@ -48,6 +48,22 @@ LINEAR = {
 }
 """Kernels and a bias; compared by exact type, as a subclass may differ."""
 
+ACTIVATIONS = (
+    keras.layers.ReLU,
+    keras.layers.LeakyReLU,
+    keras.layers.PReLU,
+    keras.layers.ELU,
+)
+"""Each is one activation, named by its class."""
+
+
+def is_adapted(layer: Any) -> bool:
+    """Whether it computes with other weights: quantized ones, or LoRA."""
+    return bool(
+        getattr(layer, "lora_enabled", False)
+        or getattr(layer, "quantization_mode", None)
+    )
+
 
 def has_kernel(operation: Any) -> bool:
     """Whether it has weights, and is no normalization or activation."""

@@ -41,8 +41,12 @@ def is_about_masks(operation: Any) -> bool:
 
 
 def first_tensor(*args: Any, **kwargs: Any) -> Any:
-    """Return the first argument, whatever its name: a layer of no effect."""
+    """Return the first argument of a call, positional or named."""
     return keras.tree.flatten((args, kwargs))[0]
+
+
+NOTHING = Edit(instead=first_tensor)
+"""Drops a layer."""
 
 
 def rebuild(graph: Graph, edits: dict[Any, Edit]) -> keras.Model:
@@ -75,10 +79,10 @@ def rebuild(graph: Graph, edits: dict[Any, Edit]) -> keras.Model:
 
 
 def _copied_model(graph, edits, made):
-    """The copy of one model; copies of layers are added to those `made`."""
+    """Copy one model, and record the copies of its layers in `made`."""
 
     def stand_in(layer):
-        """What is called in place of a layer: its copy, edited."""
+        """Return a function that calls the copy of a layer, edited."""
         edit = edits.get(layer, _NONE)
         if layer in graph.nested and layer not in made:
             made[layer] = _copied_model(graph.nested[layer], edits, made)

@@ -1,4 +1,4 @@
-"""The layers of a model that act as one each, and those next to them."""
+"""The layers inside a model or another layer."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,8 +7,6 @@ import keras
 from keras import layers
 
 from kerasbn._graph import keras_internals, kinds
-
-_ACTIVATIONS = (layers.ReLU, layers.LeakyReLU, layers.PReLU, layers.ELU)
 
 
 def leaves(layer: Any) -> Iterator[tuple[Any, Any]]:
@@ -20,7 +18,7 @@ def leaves(layer: Any) -> Iterator[tuple[Any, Any]]:
         elif isinstance(inner, layers.TimeDistributed):
             core = inner.layer
         activation = getattr(core, "activation", None)
-        if isinstance(core, _ACTIVATIONS):
+        if isinstance(core, kinds.ACTIVATIONS):
             activation = core
         parts = set(keras_internals.sublayers(inner))
         if core is inner and parts - {activation}:
@@ -30,7 +28,7 @@ def leaves(layer: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def output_layers(model: Any) -> Iterator[Any]:
-    """The layers that put the outputs out, a nested model before its own."""
+    """The layers that compute the outputs, each nested model before its own."""
     last = []
     if isinstance(model, keras.Sequential):
         last = model.layers[-1:]
@@ -42,7 +40,7 @@ def output_layers(model: Any) -> Iterator[Any]:
 
 
 def producer(layer: Any) -> Any:
-    """The operation whose output a layer takes; `None` if it is not one."""
+    """The operation that feeds a layer; `None` unless there is exactly one."""
     try:
         return keras_internals.made_by(layer.input).operation
     except (AttributeError, ValueError):  # called nowhere, or more than once

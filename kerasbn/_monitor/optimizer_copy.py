@@ -1,4 +1,4 @@
-"""A new optimizer like another one, with other clipping or learning rate."""
+"""A copy of an optimizer with other clipping or another learning rate."""
 
 from typing import Any
 

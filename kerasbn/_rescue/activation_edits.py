@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-from kerasbn._graph.kinds import has_kernel
+from kerasbn._graph import kinds
 from kerasbn._graph.rebuild import Edit, first_tensor
 from kerasbn._rescue.anatomy import (
     KERNEL_LAYERS,
@@ -14,13 +14,7 @@ from kerasbn._rescue.anatomy import (
 )
 from kerasbn._rescue.kernel_edits import INITIALIZERS
 
-_ACTIVATION_LAYERS = (
-    keras.layers.Activation,
-    keras.layers.ReLU,
-    keras.layers.LeakyReLU,
-    keras.layers.PReLU,
-    keras.layers.ELU,
-)
+_ACTIVATIONS = (keras.layers.Activation, *kinds.ACTIVATIONS)
 
 
 def replace_activations(anatomy: Anatomy, activation: Any) -> dict[Any, Edit]:
@@ -30,12 +24,12 @@ def replace_activations(anatomy: Anatomy, activation: Any) -> dict[Any, Edit]:
         name = anatomy.activation_name(each)
         if not name or name in SOFTMAX or anatomy.is_gate(each):
             continue
+        neutral = type(each) is keras.layers.Activation
         is_layer = isinstance(each, keras.layers.Layer)
         if type(core_of(each)) in KERNEL_LAYERS:
             edits[each] = Edit({"activation": activation})
-        elif isinstance(each, _ACTIVATION_LAYERS) or not is_layer:
+        elif not is_layer or isinstance(each, _ACTIVATIONS):
             # "re_lu" would be a false name for another activation.
-            neutral = type(each) is keras.layers.Activation
             label = each.name if neutral else anatomy.unique("activation")
             edits[each] = _instead(each, activation, label)
     return edits
@@ -44,7 +38,7 @@ def replace_activations(anatomy: Anatomy, activation: Any) -> dict[Any, Edit]:
 def _instead(operation, activation, name):
     policy = getattr(operation, "dtype_policy", None)
     layer = keras.layers.Activation(activation, name=name, dtype=policy)
-    # The operation may have been called with arguments that this has not.
+    # It takes one argument; the operation may have been called with more.
     return Edit(instead=lambda *a, **k: layer(first_tensor(*a, **k)))
 
 
@@ -56,7 +50,7 @@ def replace_output(
     `activation=False` keeps it; `None` is linear, as in Keras.
     """
     model, parts = anatomy.model, anatomy.outputs
-    cores = [each for each in parts if has_kernel(each)]
+    cores = [each for each in parts if kinds.has_kernel(each)]
     if len(model.outputs) != 1 or len(cores) != 1:
         raise ValueError(
             "`model` must have a single output, computed by a single layer, "

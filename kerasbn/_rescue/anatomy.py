@@ -18,12 +18,17 @@ _FUNCTIONS = (activations.INTERVALS.keys() | SOFTMAX) - _LINEAR
 
 
 class Anatomy(Graph):
-    """A graph that tells hidden operations, outputs, activations and gates."""
+    """A graph that tells hidden operations, outputs, activations and gates.
+
+    Attributes:
+        outputs: Operations from the last layers with kernels to the outputs.
+        activations: The function or layer that ends each layer, or `None`.
+    """
 
     def __init__(self, model: Any):
         super().__init__(model)
         self.outputs = self.above_outputs()
-        self._activations = dict(sublayers.leaves(model))
+        self.activations = dict(sublayers.leaves(model))
         inside = keras_internals.all_layers(model)
         self._names = {each.name for each in (*inside, *self.operations)}
 
@@ -33,16 +38,12 @@ class Anatomy(Graph):
             if each not in self.outputs and getattr(each, "trainable", True):
                 yield each
 
-    def activation(self, operation: Any) -> Any:
-        """The activation of an operation, a function or a layer."""
-        return self._activations.get(operation)
-
     def activation_name(self, operation: Any) -> str:
         """Its activation without underscores; "" for none."""
         if isinstance(operation, keras.layers.Softmax):
             return "softmax"
         if isinstance(operation, keras.layers.Layer):
-            name = activations.name(self.activation(operation))
+            name = activations.name(self.activations.get(operation))
         else:  # keras.ops.relu and the like
             name = type(operation).__name__.lower()
             name = name if name in _FUNCTIONS else ""

@@ -1,13 +1,12 @@
 """Changes of a compiled model, made in a copy of it."""
 
-import contextlib
 import random
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import keras
 
-from kerasbn._graph import graph, keras_internals, rebuild
+from kerasbn._graph import graph, keras_internals, kinds, rebuild
 from kerasbn._monitor import optimizer_copy
 from kerasbn._rescue import (
     activation_edits,
@@ -104,22 +103,26 @@ def apply(
             f"Received: model={getattr(model, 'name', model)!r}, {obstacle}. "
             "Make the changes by hand."
         )
-    options = {"not_finite": {}}
+    options: dict[str, dict[str, Any]] = {"not_finite": {}}
     for change in changes:
         _check(change)
         options.setdefault(change.kind, {}).update(change.options)
     loss = options.get("output", {}).pop("loss", recompile.KEPT)
-    if not options.get("output"):
-        options.pop("output", None)
+    if options.get("output") == {}:
+        del options["output"]
     result = graph.plain(model)
-    with _drawing(seed):
-        for kind, edits in _EDITS.items():
-            if kind in options:
-                anatomy = Anatomy(result)
-                planned = edits(anatomy, **options[kind])
-                result = rebuild.rebuild(anatomy, planned)
-        if isinstance(model, keras.Sequential):
-            result = keras.Sequential(result.layers, name=model.name)
+    # An initializer without a seed takes one from Python's generator.
+    state = random.getstate()
+    random.seed(seed)
+    try:
+        for kind in filter(options.__contains__, _EDITS):
+            anatomy = Anatomy(result)
+            edits = _EDITS[kind](anatomy, **options[kind])
+            result = rebuild.rebuild(anatomy, edits)
+    finally:
+        random.setstate(state)  # the caller's numbers go on undisturbed
+    if isinstance(model, keras.Sequential):
+        result = keras.Sequential(result.layers, name=model.name)
     recompile.compile_as(result, model, loss, options)
     return result
 
@@ -140,9 +143,7 @@ def _obstacle(model):
         if getattr(tensor, "ragged", False):
             return f"whose input {tensor.name!r} is ragged"
     for layer in keras_internals.all_layers(model):
-        if getattr(layer, "lora_enabled", False) or getattr(
-            layer, "quantization_mode", None
-        ):
+        if kinds.is_adapted(layer):
             return f"whose layer {layer.name!r} is quantized or has LoRA"
     for operation in graph.Graph(plain).operations:
         try:
@@ -164,17 +165,3 @@ def _check(change):
             f"`options` of {change.kind!r} must be from {sorted(known)}. "
             f"Received: options={change.options}."
         )
-
-
-@contextlib.contextmanager
-def _drawing(seed):
-    """Draw from `seed`, and leave the caller's random numbers alone.
-
-    An initializer without a seed takes one from Python's generator.
-    """
-    state = random.getstate()
-    random.seed(seed)
-    try:
-        yield
-    finally:
-        random.setstate(state)

@@ -62,7 +62,7 @@ def draw_not_finite(anatomy: Anatomy) -> dict[Any, Edit]:
 
 
 def _finite(operation):
-    """A function that says of a weight of an operation whether it stays."""
+    """Return a function that tells whether a weight of an operation stays."""
     scale = ("gamma", "beta")
     if isinstance(operation, kinds.BATCH_NORMALIZATIONS):
         statistics = [w for w in operation.weights if w.name not in scale]

@@ -104,7 +104,7 @@ def _split(anatomy, layer):
 
 
 def _activation_layer(anatomy, layer, core):
-    activation = anatomy.activation(layer)
+    activation = anatomy.activations.get(layer)
     options = _options(anatomy, layer, "activation")
     if isinstance(activation, keras.layers.Layer):
         config = {**activation.get_config(), **options}

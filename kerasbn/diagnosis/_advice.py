@@ -37,10 +37,8 @@ def options_of(remedy: str, problem: str, symptoms: Symptoms) -> dict[str, Any]:
     if remedy == "clipping":
         return {"clipnorm": 1.0}
     if remedy == "learning_rate":
-        rate, usual = (
-            symptoms.learning_rate,
-            1e-3 if symptoms.adaptive else 1e-2,
-        )
+        usual = 1e-3 if symptoms.adaptive else 1e-2
+        rate = symptoms.learning_rate
         value = {
             "learning_rate_too_low": usual if rate < usual else 10 * rate,
             "oscillating_loss": rate / 3,
@@ -57,10 +55,8 @@ def _current(remedy, symptoms):
     if remedy == "learning_rate":
         return {"current": symptoms.learning_rate}
     if remedy == "output":
-        units, activation = (
-            symptoms.output[k] for k in ("units", "activation")
-        )
-        return {"current": f'{units}, activation="{activation}"'}
+        shown = '{units}, activation="{activation}"'
+        return {"current": shown.format_map(symptoms.output)}
     if remedy == "clipping":
         settings = symptoms.run.settings
         if "rules" in settings:  # of a Clipped

@@ -61,33 +61,29 @@ def input_scale(symptoms: Symptoms) -> Iterator[Finding]:
         )
 
 
-def exploding_gradient(symptoms: Symptoms) -> Iterator[Finding]:
-    """Kernels so large that what passes grows with depth."""
-    large = symptoms.gains >= LIMITS.gains
-    if large and (symptoms.fresh or symptoms.suffers):
+def kernel_scale(symptoms: Symptoms) -> Iterator[Finding]:
+    """Kernels so large or so small that a signal grows or fades with depth."""
+    gains = symptoms.gains
+    evidence = (
+        "From the first layer to the last the kernels multiply their inputs "
+        f"by {10**gains:.1g} (about 1 is usual)"
+    )
+    if gains >= LIMITS.gains and (symptoms.fresh or symptoms.suffers):
         yield Finding(
             problem="exploding_gradient",
             where=symptoms.first_kernel,
             step=min(1, symptoms.last_step),
             severity="serious",
-            evidence="From the first layer to the last the kernels multiply "
-            f"their inputs by {10**symptoms.gains:.1g} (about 1 is usual); "
-            f"the first loss is {symptoms.start_loss:.3g}{symptoms.guess()}.",
+            evidence=f"{evidence}; the first loss is "
+            f"{symptoms.start_loss:.3g}{symptoms.guess()}.",
         )
-
-
-def vanishing_gradient(symptoms: Symptoms) -> Iterator[Finding]:
-    """Kernels so small that what passes shrinks with depth."""
-    small = symptoms.gains < -LIMITS.gains
-    if small and (symptoms.fresh or symptoms.stuck):
+    if gains < -LIMITS.gains and (symptoms.fresh or symptoms.stuck):
         yield Finding(
             problem="vanishing_gradient",
             where=symptoms.first_kernel,
             step=0,
             severity="fatal",
-            evidence="From the first layer to the last the kernels multiply "
-            f"their inputs by {10**symptoms.gains:.1g} (about 1 is usual): "
-            "neither the inputs nor the gradients get through.",
+            evidence=f"{evidence}: neither inputs nor gradients get through.",
         )
 
 

@@ -1,6 +1,7 @@
 """Exact statistics from a pass over data."""
 
 import contextlib
+import functools
 from typing import Any
 
 import keras
@@ -78,7 +79,7 @@ def calibrate(
 
 
 def _watched(layer, see):
-    """Hand the inputs and the mask of a layer's calls to `see`."""
+    """Pass the inputs and the mask of each call of a layer to `see`."""
     call = layer.call
 
     def watched(inputs, *args, mask=None, **kwargs):
@@ -90,10 +91,12 @@ def _watched(layer, see):
 
 def _call_order(model, layers, batch):
     """The layers that `model` calls, first call first, then the others."""
-    called = {}
+    called = []
     with contextlib.ExitStack() as stack:
         for layer in layers:
-            note = lambda *_, layer=layer: called.setdefault(layer)  # noqa: E731
+            note = functools.partial(
+                lambda layer, *_: called.append(layer), layer
+            )
             stack.enter_context(_watched(layer, note))
         model(batch, training=False)
-    return [*called, *(layer for layer in layers if layer not in called)]
+    return list(dict.fromkeys([*called, *layers]))

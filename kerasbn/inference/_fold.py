@@ -64,74 +64,61 @@ def fold(model: keras.Model) -> keras.Model:
         [Jacob et al., 2018](https://arxiv.org/abs/1712.05877), section 3.2.
     """
     graph = _fold_reasons.graph_of(model)
-    folding = _Folding(graph.operations)
-    report = [fold for each in graph.graphs for fold in folding.plan(each)]
-    result = rebuild.rebuild(graph, _stock.edits(graph) | folding.edits())
+    edits = _stock.edits(graph)
+    report = [f for part in graph.graphs for f in _planned(part, graph, edits)]
+    result = rebuild.rebuild(graph, edits)
     result.fold_report = tuple(report)
     return result
 
 
-class _Folding:
-    """The folds planned in a model: layers to drop, weights to change."""
+def _planned(part, graph, edits):
+    """Plan the folds within one model as edits, and report them."""
+    neighbors = LinearNeighbors(part, graph, edits)
+    layers = dict.fromkeys(call.operation for call in part.calls)
+    report = {
+        layer: Fold(layer.name, None)
+        for layer in layers
+        if isinstance(layer, kinds.BATCH_NORMALIZATIONS)
+    }
+    before = None
+    while before != report:  # what is folded may open the way for its neighbor
+        before = dict(report)
+        for layer, (name, into, _) in before.items():
+            if into is None:
+                outcome = _fold(
+                    layer, graph.operations[layer], neighbors, edits
+                )
+                report[layer] = Fold(name, *outcome)
+    inside = [
+        Fold(inner.name, None, f"inside {layer.name}")
+        for layer in layers
+        if layer not in report and layer not in part.nested
+        for inner in sublayers.batch_normalizations(layer)
+    ]
+    return [*report.values(), *inside]
 
-    def __init__(self, calls):
-        self._calls = calls
-        self._dropped = set()
-        self._weights = {}  # in float64: (kernels, bias) by layer
 
-    def edits(self):
-        edits = {
-            layer: rebuild.Edit({"use_bias": True}, weights=[*kernels, bias])
-            for layer, (kernels, bias) in self._weights.items()
-        }
-        nothing = rebuild.Edit(instead=rebuild.first_tensor)
-        return edits | dict.fromkeys(self._dropped, nothing)
-
-    def plan(self, graph):
-        """Plan all folds between layers of one model, and report them."""
-        layers = dict.fromkeys(call.operation for call in graph.calls)
-        neighbors = LinearNeighbors(graph, self._calls, self._dropped)
-        report = {
-            layer: Fold(layer.name, None)
-            for layer in layers
-            if isinstance(layer, kinds.BATCH_NORMALIZATIONS)
-        }
-        folds = True
-        while folds:  # what is folded may open the way for its neighbor
-            folds = False
-            for layer, (name, into, _) in report.items():
-                if into is None:
-                    report[layer] = Fold(name, *self._fold(layer, neighbors))
-                    folds |= report[layer].into is not None
-        inside = [
-            Fold(inner.name, None, f"inside {layer.name}")
-            for layer in layers
-            if layer not in report and layer not in graph.nested
-            for inner in sublayers.batch_normalizations(layer)
-        ]
-        return [*report.values(), *inside]
-
-    def _fold(self, layer, neighbors):
-        """Fold a layer; return the name of the one it is in, and why none."""
-        calls = self._calls[layer]
-        scale, offset, distance = _linear.affine(layer)
-        reason = _fold_reasons.of_layer(layer, calls, scale, offset)
+def _fold(layer, calls, neighbors, edits):
+    """Plan one fold; return the name of its target, or why there is none."""
+    reason = _fold_reasons.of_layer(layer, calls)
+    if reason:
+        return None, reason
+    scale, offset, distance = _linear.affine(layer)
+    target = neighbors.before(calls[0])
+    change = _linear.with_output
+    if target is None:
+        target, repeats = neighbors.after(calls[0])
+        change = _linear.with_input
+        scale, offset = np.tile(scale, repeats), np.tile(offset, repeats)
+        reason = _fold_reasons.of_next(target, offset, distance)
         if reason:
             return None, reason
-        target = neighbors.before(calls[0])
-        change = _linear.with_output
-        if target is None:
-            target, repeats = neighbors.after(calls[0])
-            change = _linear.with_input
-            scale, offset = np.tile(scale, repeats), np.tile(offset, repeats)
-            reason = _fold_reasons.of_next(target, offset, distance)
-            if reason:
-                return None, reason
-        before = self._weights.get(target) or _linear.weights_of(target)
-        weights = change(target, before, scale, offset)
-        reason = _fold_reasons.of_weights(target, weights)
-        if reason:
-            return None, reason
-        self._weights[target] = weights
-        self._dropped.add(layer)
-        return target.name, ""
+    planned = edits.get(target)
+    before = planned.weights if planned else _linear.weights_of(target)
+    weights = change(target, before, scale, offset)
+    reason = _fold_reasons.of_weights(target, weights)
+    if reason:
+        return None, reason
+    edits[target] = rebuild.Edit({"use_bias": True}, weights=weights)
+    edits[layer] = rebuild.NOTHING
+    return target.name, ""

@@ -28,7 +28,7 @@ def graph_of(model: keras.Model) -> Graph:
     return Graph(model_with_graph)
 
 
-def of_layer(layer, calls, scale, offset):
+def of_layer(layer, calls):
     """Why a batch normalization cannot be folded into any layer."""
     call = calls[0]
     if type(layer) not in _KNOWN:
@@ -45,7 +45,7 @@ def of_layer(layer, calls, scale, offset):
         return "it computes in half precision"
     if call.args[0].dtype != layer.compute_dtype:
         return f"its input is {call.args[0].dtype}"
-    if not np.isfinite([scale, offset]).all():
+    if not np.isfinite(_linear.affine(layer)[:2]).all():
         return "its statistics are not finite"
     return ""
 
@@ -63,6 +63,7 @@ def of_next(target, offset, distance):
 
 def of_weights(target, weights):
     """Why a layer cannot have these weights."""
-    if _linear.fits_float32(weights):
+    largest = np.finfo("float32").max
+    if all(np.abs(each).max() < largest for each in weights):
         return ""
     return f"the kernel of {target.name} would overflow"

@@ -1,7 +1,5 @@
 """The algebra of layers that are linear: a scale or kernels, and a bias."""
 
-import math
-
 import keras
 import numpy as np
 
@@ -31,8 +29,7 @@ def is_foldable(layer):
     return (
         type(layer) in kinds.LINEAR
         and is_channels_last(layer)
-        and not getattr(layer, "lora_enabled", False)
-        and not getattr(layer, "quantization_mode", None)
+        and not kinds.is_adapted(layer)
     )
 
 
@@ -58,27 +55,32 @@ def weights_of(layer):
     """Kernels and bias in float64; a bias of zeros if there is none."""
     weights = [np.asarray(w, "float64") for w in layer.get_weights()]
     if layer.use_bias:
-        return weights[:-1], weights[-1]
-    return weights, np.zeros(_output_features(layer, weights))
+        return weights
+    *_, features, units = weights[-1].shape
+    if type(layer) in kinds.TRANSPOSED:
+        units = features
+    elif type(layer) in kinds.DEPTHWISE:
+        units *= features
+    return [*weights, np.zeros(units)]
 
 
 def with_output(layer, weights, scale, offset):
     """Weights of a layer that gives `scale * output + offset`."""
-    (*others, kernel), bias = weights
+    *others, kernel, bias = weights
     if type(layer) in kinds.TRANSPOSED:
         factor = scale[:, None]
     elif type(layer) in kinds.DEPTHWISE:
         factor = scale.reshape(kernel.shape[-2:])
     else:
         factor = scale
-    return [*others, kernel * factor], bias * scale + offset
+    return [*others, kernel * factor, bias * scale + offset]
 
 
 def with_input(layer, weights, scale, offset):
     """Weights of a layer that takes x for what was `scale * x + offset`."""
-    (kernel, *others), bias = weights
+    kernel, *others, bias = weights
     if type(layer) in kinds.TRANSPOSED:  # here the offset is 0
-        return [kernel * scale, *others], bias
+        return [kernel * scale, *others, bias]
     taps = kernel.sum(axis=tuple(range(kernel.ndim - 2)))
     if type(layer) in kinds.DEPTHWISE | kinds.SEPARABLE:
         constant = (offset[:, None] * taps).reshape(-1)
@@ -86,22 +88,7 @@ def with_input(layer, weights, scale, offset):
         constant = offset @ taps
     if type(layer) in kinds.SEPARABLE:
         constant = constant @ others[0].reshape(len(constant), -1)
-    return [kernel * scale[:, None], *others], bias + constant
-
-
-def fits_float32(weights):
-    kernels, bias = weights
-    largest = np.finfo("float32").max
-    return all(np.abs(each).max() < largest for each in [*kernels, bias])
-
-
-def _output_features(layer, kernels):
-    shape = kernels[-1].shape
-    if type(layer) in kinds.TRANSPOSED:
-        return shape[-2]
-    return (
-        math.prod(shape[-2:]) if type(layer) in kinds.DEPTHWISE else shape[-1]
-    )
+    return [kernel * scale[:, None], *others, bias + constant]
 
 
 def _values(variable, default):

@@ -5,6 +5,7 @@ import math
 
 import keras
 
+from kerasbn._graph.rebuild import NOTHING
 from kerasbn.inference import _linear
 
 # Compared by exact type: a subclass may compute anything.
@@ -29,16 +30,16 @@ class LinearNeighbors:
 
     Args:
         graph: Neighbors are in the same model, not in one nested in it.
-        calls: All calls of each operation.
-        dropped: Layers that a copy will not have; it may grow.
+        whole: The graph that it is a part of.
+        edits: Planned for the copy; they may grow.
     """
 
-    def __init__(self, graph, calls, dropped):
-        self._calls, self._dropped = calls, dropped
+    def __init__(self, graph, whole, edits):
+        self._calls, self._edits = whole.operations, edits
         self._makers = {}
         self._takers = collections.defaultdict(list)
         for call in graph.calls:
-            self._makers |= dict.fromkeys(call.outputs, call)
+            self._makers |= {each: [call] for each in call.outputs}
             for tensor in call.inputs:
                 self._takers[tensor].append(call)
         for tensor in graph.model.outputs:
@@ -46,7 +47,7 @@ class LinearNeighbors:
 
     def before(self, call):
         """The linear layer whose output goes to `call` and nowhere else."""
-        while call := self._maker(call.args[0]):
+        while call := self._across(call.args[0], self._makers):
             layer = call.operation
             if not self._passes(layer):
                 fits = _linear.is_foldable(layer)
@@ -55,12 +56,12 @@ class LinearNeighbors:
         return None
 
     def after(self, call):
-        """The linear layer that alone takes the output of `call`, or `None`.
+        """The only layer that takes the output of `call`, if it is linear.
 
-        And how many times the features of `call` come in those that it takes.
+        With it, how often the features of `call` repeat in its input.
         """
         repeats = 1
-        while call := self._taker(call.outputs[0]):
+        while call := self._across(call.outputs[0], self._takers):
             layer = call.operation
             last = _linear.is_channels_last(layer)
             if type(layer) is keras.layers.Flatten and last:
@@ -77,17 +78,10 @@ class LinearNeighbors:
                 break
         return None, 1
 
-    def _maker(self, tensor):
-        """The call that makes a tensor for a single other one, if simple."""
-        call = self._makers[tensor]
-        alone = len(self._takers[tensor]) == 1
-        return call if alone and self._is_simple(call) else None
-
-    def _taker(self, tensor):
-        """The only call that takes a tensor, if it is simple."""
-        call, *others = self._takers[tensor]
-        alone = call is not None and not others
-        return call if alone and self._is_simple(call) else None
+    def _across(self, tensor, calls):
+        """The call at the other end of a tensor that only one call takes."""
+        call = calls[tensor][0] if len(self._takers[tensor]) == 1 else None
+        return call if call and self._is_simple(call) else None
 
     def _is_simple(self, call):
         """Whether the layer is called once, with one tensor of its dtype."""
@@ -103,9 +97,6 @@ class LinearNeighbors:
 
     def _passes(self, layer):
         """Whether the output equals the input, at inference, as planned."""
-        linear = type(layer) is keras.layers.Activation
-        return (
-            layer in self._dropped
-            or type(layer) in _IDENTITIES
-            or (linear and _linear.has_no_activation(layer))
-        )
+        if type(layer) is keras.layers.Activation:
+            return _linear.has_no_activation(layer)
+        return self._edits.get(layer) is NOTHING or type(layer) in _IDENTITIES
