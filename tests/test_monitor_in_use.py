@@ -16,7 +16,7 @@ from tensorboard.backend.event_processing.event_accumulator import (
 from tensorboard.plugins.hparams import plugin_data_pb2
 
 import kerasbn
-from kerasbn._events import writer
+from kerasbn._events import reader
 
 
 def _data(rows=64):
@@ -44,7 +44,7 @@ def _monitor(log_dir=None, **options):
 
 
 def _steps(log_dir, tag="loss"):
-    return [step for step, _ in writer.read(str(log_dir))[tag]]
+    return [step for step, _ in reader.read(str(log_dir))[tag]]
 
 
 def test_history_goes_straight_into_a_table():
@@ -301,11 +301,11 @@ def test_histograms_are_written_where_asked(tmp_path):
     _fit(model, _monitor(tmp_path / "without"))
     assert not any(
         tag.startswith("log10")
-        for tag in writer.read(str(tmp_path / "without"))
+        for tag in reader.read(str(tmp_path / "without"))
     )
     model = _network()
     _fit(model, _monitor(tmp_path / "with", histograms=True))
-    found = writer.read(str(tmp_path / "with"))
+    found = reader.read(str(tmp_path / "with"))
     step, buckets = found["log10_gradient/output/kernel"][-1]
     assert step == 8
     assert buckets[:, 2].sum() == 8  # the kernel has 8 entries, none is 0
@@ -313,7 +313,7 @@ def test_histograms_are_written_where_asked(tmp_path):
 
 def test_run_has_text_charts_and_settings(tmp_path):
     _fit(_network(), _monitor(tmp_path), epochs=2)
-    found = writer.read(str(tmp_path))
+    found = reader.read(str(tmp_path))
     assert {
         "summary",
         "gradient_flow",

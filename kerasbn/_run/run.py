@@ -55,9 +55,9 @@ def from_directory(log_dir: str) -> Run:
     Raises:
         ValueError: If the directory holds no run, or one without a reading.
     """
-    from kerasbn._events import writer
+    from kerasbn._events import reader
 
-    series = writer.read(log_dir)
+    series = reader.read(log_dir)
     if not {"readings/description", "readings/step", "readings/variables"} <= (
         series.keys()
     ):
