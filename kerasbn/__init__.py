@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
 
-# The command reads files, lists and copies: that needs no Keras, which takes
+# The command reads files, lists and copies: it needs no Keras, which takes
 # seconds to import. Everyone else gets all names at once, so that Keras knows
 # the classes that a saved model may hold.
-_IS_COMMAND = os.path.basename(sys.argv[0]) in (
-    "kerasbn",
-    "kerasbn.exe",
-) or sys.orig_argv[1:3] == ["-m", "kerasbn"]
+_program = os.path.basename("".join(sys.argv[:1]))
+_is_command = _program in ("kerasbn", "kerasbn.exe") or (
+    _program == "-m" and "kerasbn" in sys.orig_argv  # python -m kerasbn
+)
 
-if TYPE_CHECKING or not _IS_COMMAND:
+if TYPE_CHECKING or not _is_command:
     from kerasbn import callbacks as callbacks
     from kerasbn import clipping as clipping
     from kerasbn import diagnosis as diagnosis

@@ -500,13 +500,10 @@ def test_rescue_is_a_function_among_the_public_names():
 
 
 def test_reader_that_has_seen_enough_gets_no_traceback():
-    code = (
-        "import sys; from kerasbn import cli; sys.exit(cli.main(['recipes']))"
-    )
     reading, writing = os.pipe()
     os.close(reading)  # long before the first line
     done = subprocess.run(
-        [sys.executable, "-c", code],
+        [sys.executable, "-m", "kerasbn", "recipes"],
         stdout=writing,
         stderr=subprocess.PIPE,
         text=True,
