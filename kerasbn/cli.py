@@ -129,7 +129,7 @@ def _add_log_dir(command):
 
 def _print_findings(options) -> int:
     """Print the findings, or why there are none."""
-    from kerasbn._report import terminal
+    from kerasbn._report import finding_text, terminal
 
     _, diagnosis = _judged(options.log_dir)
     if options.json:
@@ -139,20 +139,15 @@ def _print_findings(options) -> int:
     elif not diagnosis:
         print(terminal.wrapped(diagnosis.healthy))
     else:
-        count = len(diagnosis)
-        noun = "finding" if count == 1 else "findings, first to mend first"
-        pages = [
-            terminal.page(number, each)
-            for number, each in enumerate(diagnosis, 1)
-        ]
-        head = f"{count} {noun}, in {options.log_dir}"
+        head = f"{finding_text.verdict(diagnosis)}, in {options.log_dir}"
+        pages = [terminal.page(finding_text.markdown(f)) for f in diagnosis]
         print("\n\n".join([head, *pages]))
     return _FINDINGS if diagnosis else _HEALTHY
 
 
 def _write_report(options) -> int:
     """Write the page."""
-    from kerasbn._report import page
+    from kerasbn._report import finding_text, page
 
     _check_output(options.output)
     run, diagnosis = _judged(options.log_dir)
@@ -166,9 +161,7 @@ def _write_report(options) -> int:
             "FILE must be one that can be written. Received: "
             f"{options.output!r} ({error.strerror}). Pass another with -o."
         ) from error
-    count = len(diagnosis)
-    said = f"{count} finding{'s' * (count > 1)}" if count else "nothing wrong"
-    print(f"{options.output}: {said}")
+    print(f"{options.output}: {finding_text.verdict(diagnosis)}")
     return _FINDINGS if diagnosis else _HEALTHY
 
 
@@ -183,7 +176,7 @@ def _list_recipes(options) -> int:
         seconds = recipe.seconds and f"{recipe.seconds} s"
         description = recipe.header.get("Description", "")
         start = f"{name:<{width}}  {seconds:>5}  "
-        print(terminal.wrapped(start + description, "", " " * len(start)))
+        print(terminal.wrapped(start + description, " " * len(start)))
     print("\nTake one to run and change: kerasbn copy NAME")
     return _HEALTHY
 
@@ -216,7 +209,7 @@ def _copy_recipe(options) -> int:
 
 def _judged(log_dir: str) -> "tuple[Run, Diagnosis]":
     """Read a run and judge it."""
-    from kerasbn._run.run import from_directory
+    from kerasbn._run.files import from_directory
     from kerasbn.diagnosis import Diagnosis, _judge
 
     try:

@@ -407,7 +407,7 @@ def test_tensorboard_page_holds_finding_and_patch(tmp_path):
     monitor = kerasbn.callbacks.GradientMonitor(str(tmp_path))
     model.fit(_X, _Y, epochs=3, verbose=0, callbacks=[monitor])
     (page,) = [str(t) for _, t in reader.read(str(tmp_path))["summary"]]
-    assert "**symmetric_units**" in page
+    assert "### symmetric_units in `" in page
     assert '+ kernel_initializer="he_normal"' in page
 
 
