@@ -221,7 +221,7 @@ def _copy_recipe(options) -> int:
 
 def _judged(log_dir: str) -> "tuple[Run, Diagnosis]":
     """Read a run and judge it."""
-    from kerasbn._run.run import from_directory
+    from kerasbn._run.files import from_directory
     from kerasbn.diagnosis import Diagnosis, _judge
 
     try:

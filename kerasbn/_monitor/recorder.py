@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import keras
 
 from kerasbn._monitor import optimizers
+from kerasbn._run.readings import is_recorded
 
 if TYPE_CHECKING:
     from kerasbn._monitor.window import Window
@@ -46,6 +47,11 @@ class GradientRecorder:
         self._probe: Any = None
         self._pending, self._next_step, self._flushed = 0, 1, 0.0
         self._window = _FIRST_WINDOW
+
+    @property
+    def is_traced(self) -> bool:
+        """Whether a step was run, so that none is to be traced."""
+        return bool(self._functions)
 
     @property
     def paths(self) -> list[str]:
@@ -97,7 +103,7 @@ class GradientRecorder:
         steps = 1 if by_hand else self._model.steps_per_execution
         start = self._coming_step()
         full = any(
-            step == 1 or step % listener.every == 0
+            is_recorded(step, listener.every)
             for step in range(start, start + steps)
             for listener in self._listeners
         )
