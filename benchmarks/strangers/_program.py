@@ -51,6 +51,10 @@ class Program(NamedTuple):
     def faults(self) -> int:
         return len(inspect.signature(self.make).parameters)
 
+    def task(self) -> Task:
+        """The program as the stranger has it."""
+        return self.make(*[True] * self.faults)
+
     def twin(self, *mended: int) -> Task:
         """The program without these faults, or without any."""
         chosen = mended or range(self.faults)

@@ -35,7 +35,7 @@ def trained(make):
 
 def line(program):
     began = time.perf_counter()
-    first, last, found, error = trained(program.make)
+    first, last, found, error = trained(program.task)
     seconds = time.perf_counter() - began
     text = f"{program.name:34} {first:10.4g} {last:10.4g} {found:6.3f}"
     if program.truth == "healthy":
