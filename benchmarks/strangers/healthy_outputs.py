@@ -171,7 +171,7 @@ def sigmoid_pixels_flattened():
     model.compile(keras.optimizers.Adam(0.01), "binary_crossentropy")
     y = (y > 0).reshape(len(y), -1).astype("float32")
     return Task(
-        model, x, y, {"epochs": 10, "batch_size": 16}, scores.accuracy
+        model, x, y, {"epochs": 10, "batch_size": 16}, scores.labels
     )
 
 

@@ -134,7 +134,7 @@ def statistics_that_lag(lagging):
     momentum = 0.99 if lagging else 0.7
     model = keras.Sequential()
     model.add(layers.Input((8, 8, 1)))
-    model.add(layers.Rescaling(16.0))
+    model.add(layers.Rescaling(16.0, offset=20.0))
     model.add(layers.Conv2D(12, 3))
     model.add(kind(momentum=momentum))
     model.add(layers.Activation("relu"))
