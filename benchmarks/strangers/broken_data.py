@@ -1,0 +1,378 @@
+"""Programs with one fault: in inputs, statistics, gradients or numbers."""
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from benchmarks.strangers import _data as data
+from benchmarks.strangers import _scores as scores
+from benchmarks.strangers._program import Task, broken
+
+
+@broken(
+    "input scale",
+    "functional",
+    "input_scale",
+    least=0.6,
+    accepted=["dead_units"],
+)
+def normalization_layer_without_data(forgotten):
+    x, y = data.houses()
+    y = data.scaled(y)
+    scale = layers.Normalization(name="scale")
+    if not forgotten:
+        scale.adapt(x)
+    inputs = keras.Input((5,))
+    z = scale(inputs)
+    z = layers.Dense(32, activation="relu")(z)
+    model = keras.Model(inputs, layers.Dense(1)(z))
+    model.compile(keras.optimizers.Adam(0.003), "mse")
+    return Task(model, x, y, {"epochs": 12}, scores.r2)
+
+
+@broken(
+    "input scale",
+    "functional",
+    "input_scale",
+    least=0.85,
+    accepted=["dead_units", "learning_rate_too_high"],
+)
+def raw_number_beside_tokens(raw):
+    draw = data.rng(3)
+    x, y, _ = data.sentences(800)
+    amount = draw.normal(5000, 900, (800, 1))
+    y = ((amount[:, 0] > 5000) ^ (y > 0)).astype("float32")
+    amount = amount.astype("float32") if raw else data.scaled(amount)
+    tokens, number = keras.Input((12,)), keras.Input((1,))
+    z = layers.Embedding(40, 12)(tokens)
+    z = layers.GlobalMaxPooling1D()(z)
+    z = layers.Concatenate()([z, number])
+    z = layers.Dense(24, activation="relu")(z)
+    outputs = layers.Dense(1, activation="sigmoid")(z)
+    model = keras.Model([tokens, number], outputs)
+    model.compile(keras.optimizers.Adam(0.01), "binary_crossentropy")
+    return Task(model, [x, amount], y, {"epochs": 20}, scores.accuracy)
+
+
+@broken(
+    "input scale",
+    "add",
+    "input_scale",
+    least=0.85,
+    accepted=["dead_units", "non_finite", "learning_rate_too_high"],
+)
+def pixels_to_255(raw):
+    x, y = data.digits()
+    x = np.round(255 * x) if raw else x
+    model = keras.Sequential()
+    model.add(layers.Input((8, 8, 1)))
+    model.add(layers.Conv2D(12, 3, activation="relu"))
+    model.add(layers.Flatten())
+    model.add(layers.Dense(32, activation="relu"))
+    model.add(layers.Dense(10, activation="softmax"))
+    model.compile(
+        keras.optimizers.SGD(0.05), "sparse_categorical_crossentropy"
+    )
+    return Task(model, x, y, {"epochs": 10}, scores.accuracy)
+
+
+@broken(
+    "input scale",
+    "sequential",
+    "input_scale",
+    least=0.9,
+    accepted=["saturated_activation"],
+)
+def tumours_in_their_own_units(raw):
+    x, y = data.cancer()
+    model = keras.Sequential(
+        [
+            layers.Input((30,)),
+            layers.Dense(16, activation="tanh"),
+            layers.Dense(1, activation="sigmoid"),
+        ]
+    )
+    model.compile("sgd", "binary_crossentropy", metrics=["accuracy"])
+    x = x if raw else data.scaled(x)
+    return Task(model, x, y, {"epochs": 15}, scores.balanced)
+
+
+@broken(
+    "input scale",
+    "add",
+    "input_scale",
+    least=0.7,
+    accepted=["saturated_activation"],
+)
+def temperatures_in_kelvin_by_gru(raw):
+    x, y = data.waves()
+    if raw:
+        x = 288 + 8 * x
+    model = keras.Sequential()
+    model.add(layers.Input((16, 1)))
+    model.add(layers.GRU(12))
+    model.add(layers.Dense(1))
+    model.compile(keras.optimizers.Adam(0.005), "mse")
+    return Task(model, x, y, {"epochs": 10}, scores.r2)
+
+
+@broken("statistics", "functional", "batch_statistics_mismatch", least=0.8)
+def convolutions_of_few_steps(lagging):
+    x, y = data.digits(640)
+    x = 16 * x + 30
+    momentum = 0.99 if lagging else 0.6
+    inputs = z = keras.Input((8, 8, 1))
+    for filters in (8, 16):
+        z = layers.Conv2D(filters, 3, padding="same", use_bias=False)(z)
+        z = layers.BatchNormalization(momentum=momentum)(z)
+        z = layers.Activation("relu")(z)
+    z = layers.Flatten()(z)
+    outputs = layers.Dense(10, activation="softmax")(z)
+    model = keras.Model(inputs, outputs)
+    model.compile(
+        keras.optimizers.Adam(0.003), "sparse_categorical_crossentropy"
+    )
+    fit = {"epochs": 4, "batch_size": 32}
+    return Task(model, x, y, fit, scores.accuracy)
+
+
+@broken("statistics", "sequential", "batch_statistics_mismatch", least=0.85)
+def momentum_of_three_nines(lagging):
+    x, y = data.cancer()
+    momentum = 0.999 if lagging else 0.9
+    model = keras.Sequential(
+        [
+            layers.Input((30,)),
+            layers.BatchNormalization(momentum=momentum),
+            layers.Dense(16, activation="relu"),
+            layers.BatchNormalization(momentum=momentum),
+            layers.Dense(1, activation="sigmoid"),
+        ]
+    )
+    model.compile(keras.optimizers.Adam(0.005), "binary_crossentropy")
+    return Task(model, x, y, {"epochs": 12}, scores.balanced)
+
+
+@broken("statistics", "functional", "batch_statistics_mismatch", least=0.8)
+def base_whose_statistics_are_trained_on(trainable):
+    x, y = data.digits()
+    inputs = keras.Input((8, 8, 1))
+    z = layers.Conv2D(12, 3, use_bias=False)(inputs)
+    z = layers.BatchNormalization(momentum=0.99)(z)
+    z = layers.ReLU()(z)
+    z = layers.Conv2D(12, 3, use_bias=False)(z)
+    z = layers.BatchNormalization(momentum=0.99)(z)
+    base = keras.Model(inputs, layers.Flatten()(layers.ReLU()(z)))
+    first = keras.Sequential([base, layers.Dense(10, activation="softmax")])
+    first.compile("adam", "sparse_categorical_crossentropy")
+    first.fit(x, y, epochs=12, batch_size=16, verbose=0)
+    # The new pictures are taken in another light.
+    x = 6 * x[:400] + 12
+    if not trainable:
+        for layer in base.layers:
+            if isinstance(layer, layers.BatchNormalization):
+                layer.momentum = 0.6
+    again = keras.Input((8, 8, 1))
+    outputs = layers.Dense(10, activation="softmax")(base(again))
+    model = keras.Model(again, outputs)
+    model.compile(
+        keras.optimizers.Adam(0.001), "sparse_categorical_crossentropy"
+    )
+    fit = {"epochs": 6, "batch_size": 32}
+    return Task(model, x, y[:400], fit, scores.accuracy)
+
+
+@broken("statistics", "add", "batch_statistics_mismatch", least=0.75)
+def normalization_of_each_step(lagging):
+    x, y = data.waves(400)
+    high = (y[:, 0] > 0).astype("float32")
+    momentum = 0.99 if lagging else 0.6
+    x = 20 + 3 * x
+    model = keras.Sequential()
+    model.add(layers.Input((16, 1)))
+    model.add(
+        layers.TimeDistributed(layers.BatchNormalization(momentum=momentum))
+    )
+    model.add(layers.GRU(12))
+    model.add(layers.Dense(1, activation="sigmoid"))
+    model.compile(keras.optimizers.Adam(0.01), "binary_crossentropy")
+    fit = {"epochs": 6, "batch_size": 32}
+    return Task(model, x, high, fit, scores.accuracy)
+
+
+@broken("no gradient", "functional", "no_gradient", least=0.85)
+def gradient_that_is_stopped(stopped):
+    x, y = data.digits(flat=True)
+    inputs = keras.Input((64,))
+    z = layers.Dense(32, activation="relu")(inputs)
+    z = layers.Dense(4, activation="tanh", name="code")(z)
+    if stopped:
+        z = layers.Lambda(ops.stop_gradient)(z)
+    outputs = layers.Dense(10, activation="softmax")(z)
+    model = keras.Model(inputs, outputs)
+    model.compile(
+        keras.optimizers.Adam(0.01), "sparse_categorical_crossentropy"
+    )
+    return Task(model, x, y, {"epochs": 15}, scores.accuracy)
+
+
+@broken("no gradient", "functional", "no_gradient", least=0.85)
+def best_of_a_code_as_one_hot(hard):
+    x, y = data.digits(flat=True)
+    inputs = keras.Input((64,))
+    z = layers.Dense(24, activation="relu")(inputs)
+    z = layers.Dense(8, activation="softmax")(z)
+    if hard:
+        z = layers.Lambda(lambda z: ops.one_hot(ops.argmax(z, -1), 8))(z)
+    outputs = layers.Dense(10, activation="softmax")(z)
+    model = keras.Model(inputs, outputs)
+    model.compile(
+        keras.optimizers.Adam(0.01), "sparse_categorical_crossentropy"
+    )
+    return Task(model, x, y, {"epochs": 20}, scores.accuracy)
+
+
+class Signs(keras.Model):
+    def __init__(self, hard):
+        super().__init__()
+        self.hard = hard
+        self.first = layers.Dense(6)
+        self.last = layers.Dense(3, activation="softmax")
+
+    def call(self, x):
+        z = self.first(x)
+        return self.last(ops.sign(z) if self.hard else ops.tanh(z))
+
+
+@broken("no gradient", "subclass", "no_gradient", least=0.9)
+def signs_between_two_layers(hard):
+    x, y = data.blobs(classes=3, features=12, seed=8, spread=2.5)
+    model = Signs(hard)
+    model.compile(
+        keras.optimizers.Adam(0.01), "sparse_categorical_crossentropy"
+    )
+    return Task(model, x, y, {"epochs": 10}, scores.accuracy)
+
+
+@broken(
+    "no gradient",
+    "sequential",
+    "no_gradient",
+    least=0.8,
+    accepted=["not_learning"],
+)
+def threshold_in_the_loss(hard):
+    x, y = data.moons()
+
+    def wrong(y_true, y_pred):
+        chosen = ops.where(y_pred > 0.5, 1.0, 0.0) + 0.0 * y_pred
+        return ops.mean(ops.square(y_true - chosen), axis=-1)
+
+    model = keras.Sequential(
+        [
+            layers.Input((2,)),
+            layers.Dense(16, activation="relu"),
+            layers.Dense(1, activation="sigmoid"),
+        ]
+    )
+    model.compile(
+        keras.optimizers.Adam(0.02), wrong if hard else "binary_crossentropy"
+    )
+    return Task(model, x, y[:, None], {"epochs": 15}, scores.accuracy)
+
+
+@broken(
+    "no gradient",
+    "functional",
+    "no_gradient vanishing_gradient dead_units",
+    least=0.8,
+    accepted=["not_learning"],
+)
+def layer_normalization_of_one_number(single):
+    x, y = data.waves()
+    inputs = keras.Input((16, 1))
+    z = layers.LayerNormalization()(inputs) if single else inputs
+    z = layers.LSTM(12)(z)
+    model = keras.Model(inputs, layers.Dense(1)(z))
+    model.compile(keras.optimizers.Adam(0.01), "mse")
+    return Task(model, x, y, {"epochs": 10}, scores.r2)
+
+
+@broken("not finite", "functional", "non_finite", least=0.85)
+def a_constant_column_divided_by_zero(divided):
+    x, y = data.blobs(classes=3)
+    x = np.concatenate([x, np.full((len(x), 1), 7.0, "float32")], axis=1)
+    with np.errstate(invalid="ignore"):
+        x = (x - x.mean(0)) / (x.std(0) + (0 if divided else 1e-6))
+    inputs = keras.Input((9,))
+    z = layers.Dense(16, activation="relu")(inputs)
+    outputs = layers.Dense(3, activation="softmax")(z)
+    model = keras.Model(inputs, outputs)
+    model.compile(
+        keras.optimizers.Adam(0.01), "sparse_categorical_crossentropy"
+    )
+    return Task(model, x, y, {"epochs": 8}, scores.accuracy)
+
+
+@broken("not finite", "add", "non_finite", least=0.8)
+def infinity_in_one_row(infinite):
+    x, y = data.linear(900)
+    clean = x.copy()
+    if infinite:
+        x[700, 3] = np.inf
+    model = keras.Sequential()
+    model.add(layers.Input((6,)))
+    model.add(layers.Dense(16, activation="relu"))
+    model.add(layers.Dense(1))
+    model.compile(keras.optimizers.Adam(0.01), "mse")
+    return Task(model, x, y, {"epochs": 8}, scores.r2, (clean, y))
+
+
+@broken("not finite", "sequential", "non_finite", least=0.85)
+def logarithm_of_zero_in_the_loss(bare):
+    x, y = data.digits(flat=True)
+
+    def crossentropy(y_true, y_pred):
+        small = 0.0 if bare else 1e-7
+        return -ops.sum(y_true * ops.log(y_pred + small), axis=-1)
+
+    model = keras.Sequential(
+        [
+            layers.Input((64,)),
+            layers.Rescaling(16.0),
+            layers.Dense(32, activation="relu"),
+            layers.Dense(10, activation="softmax"),
+        ]
+    )
+    model.compile(keras.optimizers.Adam(0.05 if bare else 0.005), crossentropy)
+    y = data.one_hot(y, 10)
+    return Task(model, x, y, {"epochs": 10}, scores.accuracy)
+
+
+@broken("not finite", "functional", "non_finite", least=0.7)
+def root_of_a_distance_of_zero(bare):
+    x, y = data.linear(600)
+    inputs = keras.Input((6,))
+    z = layers.Dense(8, activation="relu")(inputs)
+    small = 0.0 if bare else 1e-6
+    z = layers.Lambda(lambda z: ops.sqrt(z + small))(z)
+    z = layers.Concatenate()([z, inputs])
+    model = keras.Model(inputs, layers.Dense(1)(z))
+    model.compile(keras.optimizers.Adam(0.01), "mse")
+    return Task(model, x, y, {"epochs": 10}, scores.r2)
+
+
+@broken("not finite", "functional", "non_finite", least=0.7)
+def missing_in_one_of_two_inputs(missing):
+    x, y = data.linear(800)
+    left, right = x[:, :3].copy(), x[:, 3:].copy()
+    if missing:
+        right[600:605, 1] = np.nan
+    one, two = keras.Input((3,), name="left"), keras.Input((3,), name="right")
+    z = layers.Concatenate()([one, two])
+    z = layers.Dense(24, activation="relu")(z)
+    model = keras.Model([one, two], layers.Dense(1)(z))
+    model.compile(keras.optimizers.Adam(0.005), "mse")
+    clean = [x[:, :3], x[:, 3:]]
+    fit = {"epochs": 10}
+    return Task(model, [left, right], y, fit, scores.r2, (clean, y))
