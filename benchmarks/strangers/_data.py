@@ -130,8 +130,8 @@ def waves(rows=500, length=16, ahead=1, seed=0, noise=0.05):
     """Windows of a noisy sine of two periods, and the values that follow."""
     draw = rng(seed)
     t = np.arange(rows + length + ahead)
-    series = np.sin(t / 3) + 0.5 * np.sin(t / 11) + noise * draw.normal(
-        size=len(t)
+    series = (
+        np.sin(t / 3) + 0.5 * np.sin(t / 11) + noise * draw.normal(size=len(t))
     )
     x = np.stack([series[i : i + length] for i in range(rows)])
     y = np.stack([series[i + length : i + length + ahead] for i in range(rows)])

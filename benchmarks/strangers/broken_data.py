@@ -70,9 +70,7 @@ def pixels_to_255(raw):
     model.add(layers.Flatten())
     model.add(layers.Dense(32, activation="relu"))
     model.add(layers.Dense(10, activation="softmax"))
-    model.compile(
-        keras.optimizers.SGD(0.05), "sparse_categorical_crossentropy"
-    )
+    model.compile(keras.optimizers.SGD(0.05), "sparse_categorical_crossentropy")
     return Task(model, x, y, {"epochs": 10}, scores.accuracy)
 
 

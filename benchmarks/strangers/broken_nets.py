@@ -27,9 +27,7 @@ def deep_relus_of_deviation_one_half(wide):
     model = keras.Sequential(
         [layers.Input((64,)), *hidden, layers.Dense(10, activation="softmax")]
     )
-    model.compile(
-        keras.optimizers.SGD(0.05), "sparse_categorical_crossentropy"
-    )
+    model.compile(keras.optimizers.SGD(0.05), "sparse_categorical_crossentropy")
     return Task(model, x, y, {"epochs": 12}, scores.accuracy)
 
 
@@ -166,7 +164,9 @@ def units_killed_by_the_first_steps(high):
     model.add(layers.Dense(48, activation="relu"))
     model.add(layers.Dense(1))
     model.compile(
-        keras.optimizers.SGD(0.5 if high else 0.02, momentum=0.9, clipvalue=1.0),
+        keras.optimizers.SGD(
+            0.5 if high else 0.02, momentum=0.9, clipvalue=1.0
+        ),
         "mse",
     )
     x, y = data.scaled(x), data.scaled(y)
@@ -176,17 +176,11 @@ def units_killed_by_the_first_steps(high):
 @broken("units", "sequential", "symmetric_units", least=0.9)
 def a_constant_for_all_kernels(same):
     x, y = data.blobs(classes=5, seed=3)
-    start = (
-        keras.initializers.Constant(0.1) if same else "glorot_uniform"
-    )
+    start = keras.initializers.Constant(0.1) if same else "glorot_uniform"
     model = keras.Sequential([layers.Input((8,))])
     for _ in range(2):
-        model.add(
-            layers.Dense(24, activation="relu", kernel_initializer=start)
-        )
-    model.add(
-        layers.Dense(5, activation="softmax", kernel_initializer=start)
-    )
+        model.add(layers.Dense(24, activation="relu", kernel_initializer=start))
+    model.add(layers.Dense(5, activation="softmax", kernel_initializer=start))
     model.compile(
         keras.optimizers.Adam(0.01), "sparse_categorical_crossentropy"
     )
@@ -311,9 +305,7 @@ def clipped_by_value_in_a_regression(clipped):
     inputs = keras.Input((6,))
     z = layers.Dense(24, activation="relu")(inputs)
     model = keras.Model(inputs, layers.Dense(1)(z))
-    model.compile(
-        keras.optimizers.SGD(0.02, momentum=0.9, **limits), "mse"
-    )
+    model.compile(keras.optimizers.SGD(0.02, momentum=0.9, **limits), "mse")
     return Task(model, x, y, {"epochs": 12}, scores.r2)
 
 
@@ -325,9 +317,7 @@ def recurrent_and_clipped_as_a_whole(clipped):
     model.add(layers.Input((16, 1)))
     model.add(layers.SimpleRNN(12))
     model.add(layers.Dense(1))
-    model.compile(
-        keras.optimizers.SGD(0.05, global_clipnorm=limit), "mse"
-    )
+    model.compile(keras.optimizers.SGD(0.05, global_clipnorm=limit), "mse")
     return Task(model, x, y, {"epochs": 12}, scores.r2)
 
 

@@ -29,9 +29,7 @@ def wide_kernels_and_no_softmax(no_softmax, wide):
     model = keras.Sequential(
         [layers.Input((64,)), *hidden, layers.Dense(10, activation=kind)]
     )
-    model.compile(
-        keras.optimizers.SGD(0.05), "sparse_categorical_crossentropy"
-    )
+    model.compile(keras.optimizers.SGD(0.05), "sparse_categorical_crossentropy")
     return Task(model, x, y, {"epochs": 10}, scores.accuracy)
 
 
@@ -204,9 +202,7 @@ def raw_prices_behind_deep_sigmoids(raw, sigmoids):
 def pictures_and_masks_of_255(raw_masks, raw_pictures):
     x, y = data.shapes(240)
     y = (y > 0)[..., None] * (255.0 if raw_masks else 1.0)
-    x = x * (255.0 if raw_pictures else 1.0) + (
-        2000.0 if raw_pictures else 0.0
-    )
+    x = x * (255.0 if raw_pictures else 1.0) + (2000.0 if raw_pictures else 0.0)
     inputs = keras.Input((16, 16, 1))
     z = layers.Conv2D(8, 3, padding="same", activation="relu")(inputs)
     z = layers.Conv2D(8, 3, padding="same", activation="relu")(z)
@@ -231,9 +227,7 @@ def equal_kernels_and_slow_statistics(equal, slow):
     start = "ones" if equal else "glorot_uniform"
     model = keras.Sequential([layers.Input((64,))])
     for _ in range(2):
-        model.add(
-            layers.Dense(32, use_bias=False, kernel_initializer=start)
-        )
+        model.add(layers.Dense(32, use_bias=False, kernel_initializer=start))
         model.add(layers.BatchNormalization(momentum=momentum))
         model.add(layers.Activation("relu"))
     model.add(layers.Dense(10, activation="softmax"))

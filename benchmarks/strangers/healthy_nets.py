@@ -188,9 +188,7 @@ def digits_whose_borders_hardly_vary():
             layers.Dense(10, activation="softmax"),
         ]
     )
-    model.compile(
-        keras.optimizers.SGD(0.1), "sparse_categorical_crossentropy"
-    )
+    model.compile(keras.optimizers.SGD(0.1), "sparse_categorical_crossentropy")
     return Task(model, x, y, {"epochs": 20}, scores.accuracy)
 
 
@@ -252,9 +250,7 @@ def convolutions_with_normalization():
     model.compile(
         keras.optimizers.Adam(0.002), "sparse_categorical_crossentropy"
     )
-    return Task(
-        model, x, y, {"epochs": 20, "batch_size": 32}, scores.accuracy
-    )
+    return Task(model, x, y, {"epochs": 20, "batch_size": 32}, scores.accuracy)
 
 
 @healthy("series", "add", least=0.7)

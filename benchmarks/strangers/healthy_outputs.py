@@ -27,9 +27,7 @@ def pixels_one_hot():
         metrics=["accuracy"],
     )
     y = data.one_hot(y, 3)
-    return Task(
-        model, x, y, {"epochs": 10, "batch_size": 16}, scores.accuracy
-    )
+    return Task(model, x, y, {"epochs": 10, "batch_size": 16}, scores.accuracy)
 
 
 @healthy("dense targets", "add", least=0.9)
@@ -41,9 +39,7 @@ def pixels_of_one_class():
     model.add(layers.Conv2D(8, 3, padding="same", activation="relu"))
     model.add(layers.Conv2D(1, 3, padding="same", activation="sigmoid"))
     model.compile(keras.optimizers.Adam(0.01), "binary_crossentropy")
-    return Task(
-        model, x, y, {"epochs": 10, "batch_size": 16}, scores.accuracy
-    )
+    return Task(model, x, y, {"epochs": 10, "batch_size": 16}, scores.accuracy)
 
 
 @healthy("dense targets", "functional", least=0.85)
@@ -80,9 +76,7 @@ def small_unet_with_a_last_axis():
         keras.optimizers.Adam(0.01), "sparse_categorical_crossentropy"
     )
     y = y[..., None]
-    return Task(
-        model, x, y, {"epochs": 8, "batch_size": 16}, scores.accuracy
-    )
+    return Task(model, x, y, {"epochs": 8, "batch_size": 16}, scores.accuracy)
 
 
 @healthy("dense targets", "add", least=0.9)
@@ -170,9 +164,7 @@ def sigmoid_pixels_flattened():
     )
     model.compile(keras.optimizers.Adam(0.01), "binary_crossentropy")
     y = (y > 0).reshape(len(y), -1).astype("float32")
-    return Task(
-        model, x, y, {"epochs": 10, "batch_size": 16}, scores.labels
-    )
+    return Task(model, x, y, {"epochs": 10, "batch_size": 16}, scores.labels)
 
 
 @healthy("output form", "functional", least=0.8)
@@ -188,9 +180,7 @@ def sigmoid_enlarged_to_the_picture():
     model = keras.Model(inputs, outputs)
     model.compile(keras.optimizers.Adam(0.01), "binary_crossentropy")
     y = (y > 0)[..., None].astype("float32")
-    return Task(
-        model, x, y, {"epochs": 10, "batch_size": 16}, scores.accuracy
-    )
+    return Task(model, x, y, {"epochs": 10, "batch_size": 16}, scores.accuracy)
 
 
 @healthy("output form", "functional", least=0.85)
@@ -251,9 +241,7 @@ def tanh_for_plus_and_minus_one():
     return Task(model, x, 2 * y - 1, {"epochs": 20}, scores.logit_accuracy)
 
 
-@healthy(
-    "output form", "functional", least=0.9, accepted=["output_mismatch"]
-)
+@healthy("output form", "functional", least=0.9, accepted=["output_mismatch"])
 def softmax_told_as_logits():
     x, y = data.digits(flat=True)
     inputs = keras.Input((64,))
@@ -265,9 +253,7 @@ def softmax_told_as_logits():
     return Task(model, x, y, {"epochs": 10}, scores.accuracy)
 
 
-@healthy(
-    "output form", "sequential", least=0.9, accepted=["output_mismatch"]
-)
+@healthy("output form", "sequential", least=0.9, accepted=["output_mismatch"])
 def softmax_with_squared_error():
     x, y = data.digits(flat=True)
     model = keras.Sequential(
@@ -319,9 +305,7 @@ def relu_output_for_counts():
     model.add(layers.Input((6,)))
     model.add(layers.Dense(32, activation="relu"))
     model.add(layers.Dense(32, activation="relu"))
-    model.add(
-        layers.Dense(1, activation="relu", bias_initializer="ones")
-    )
+    model.add(layers.Dense(1, activation="relu", bias_initializer="ones"))
     model.compile(keras.optimizers.Adam(0.005), "mse")
     return Task(model, x, y, {"epochs": 20}, scores.r2)
 

@@ -100,9 +100,7 @@ def normalization_never_adapted(forgotten):
             layers.Dense(3, activation="softmax"),
         ]
     )
-    model.compile(
-        keras.optimizers.SGD(0.01), "sparse_categorical_crossentropy"
-    )
+    model.compile(keras.optimizers.SGD(0.01), "sparse_categorical_crossentropy")
     return Task(model, x, y, {"epochs": 20, "batch_size": 16}, scores.accuracy)
 
 
@@ -125,9 +123,7 @@ def raw_income_beside_an_embedding(raw):
     return Task(model, x, y, {"epochs": 12}, scores.r2)
 
 
-@broken(
-    "statistics", "add", "batch_statistics_mismatch", least=0.75
-)
+@broken("statistics", "add", "batch_statistics_mismatch", least=0.75)
 def statistics_that_lag(lagging):
     x, y = data.digits(520)
     kind = layers.BatchNormalization
@@ -231,7 +227,10 @@ def one_nan_in_y(nan):
 
 
 @broken(
-    "labels", "functional", "output_mismatch", least=0.85,
+    "labels",
+    "functional",
+    "output_mismatch",
+    least=0.85,
     accepted=["non_finite"],
 )
 def labels_from_one_to_ten(shifted):
@@ -275,7 +274,10 @@ def loss_that_broadcasts(flat):
 
 
 @broken(
-    "labels", "functional", "output_mismatch target_scale", least=0.8,
+    "labels",
+    "functional",
+    "output_mismatch target_scale",
+    least=0.8,
 )
 def masks_of_255(raw):
     x, y = data.shapes(240)

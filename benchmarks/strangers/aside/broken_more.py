@@ -33,7 +33,10 @@ def recurrent_gain_of_two(large):
 
 
 @broken(
-    "depth and time", "sequential", "vanishing_gradient", least=0.8,
+    "depth and time",
+    "sequential",
+    "vanishing_gradient",
+    least=0.8,
     accepted=["not_learning"],
 )
 def twelve_sigmoids_by_sgd(sigmoid):
@@ -55,7 +58,8 @@ def twelve_sigmoids_by_sgd(sigmoid):
 
 
 @broken(
-    "rates", "sequential",
+    "rates",
+    "sequential",
     "learning_rate_too_high oscillating_loss",
     least=0.85,
     accepted=["dead_units", "saturated_activation"],
@@ -153,7 +157,10 @@ def output_relu_that_is_dead(dead):
 
 
 @broken(
-    "units", "add", "dead_units", least=0.85,
+    "units",
+    "add",
+    "dead_units",
+    least=0.85,
     accepted=["no_gradient"],
 )
 def hidden_relus_start_dead(dead):

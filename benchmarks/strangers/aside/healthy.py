@@ -20,9 +20,7 @@ def pixels_sparse_mostly_background():
     model.compile(
         keras.optimizers.Adam(0.01), "sparse_categorical_crossentropy"
     )
-    return Task(
-        model, x, y, {"epochs": 10, "batch_size": 16}, scores.accuracy
-    )
+    return Task(model, x, y, {"epochs": 10, "batch_size": 16}, scores.accuracy)
 
 
 @healthy("dense targets", "sequential", least=0.85)
@@ -37,9 +35,7 @@ def pixels_softmax_with_binary_crossentropy():
     )
     model.compile(keras.optimizers.Adam(0.01), "binary_crossentropy")
     y = data.one_hot(y, 3)
-    return Task(
-        model, x, y, {"epochs": 10, "batch_size": 16}, scores.accuracy
-    )
+    return Task(model, x, y, {"epochs": 10, "batch_size": 16}, scores.accuracy)
 
 
 @healthy("dense targets", "functional", least=0.85)
@@ -58,9 +54,7 @@ def pixels_dice_loss():
     outputs = layers.Conv2D(1, 1, activation="sigmoid")(z)
     model = keras.Model(inputs, outputs)
     model.compile(keras.optimizers.Adam(0.01), dice)
-    return Task(
-        model, x, y, {"epochs": 8, "batch_size": 16}, scores.accuracy
-    )
+    return Task(model, x, y, {"epochs": 8, "batch_size": 16}, scores.accuracy)
 
 
 @healthy("dense targets", "add", least=0.9)
@@ -120,9 +114,7 @@ def half_precision_with_float_output():
     z = layers.Dense(1, activation="sigmoid", dtype=half)(z)
     outputs = layers.Activation("linear", dtype="float32")(z)
     model = keras.Model(inputs, outputs)
-    optimizer = keras.optimizers.LossScaleOptimizer(
-        keras.optimizers.Adam(0.01)
-    )
+    optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.Adam(0.01))
     model.compile(optimizer, "binary_crossentropy")
     return Task(model, data.scaled(x), y, {"epochs": 15}, scores.accuracy)
 
@@ -154,18 +146,14 @@ def hinge_with_plus_and_minus_one():
     return Task(model, x, 2 * y - 1, {"epochs": 20}, scores.logit_accuracy)
 
 
-@healthy(
-    "output form", "add", least=0.9, accepted=["output_mismatch"]
-)
+@healthy("output form", "add", least=0.9, accepted=["output_mismatch"])
 def sigmoid_with_categorical_crossentropy():
     x, y = data.digits(flat=True)
     model = keras.Sequential()
     model.add(layers.Input((64,)))
     model.add(layers.Dense(64, activation="relu"))
     model.add(layers.Dense(10, activation="sigmoid"))
-    model.compile(
-        "adam", "categorical_crossentropy", metrics=["accuracy"]
-    )
+    model.compile("adam", "categorical_crossentropy", metrics=["accuracy"])
     y = data.one_hot(y, 10)
     return Task(model, x, y, {"epochs": 20}, scores.accuracy)
 

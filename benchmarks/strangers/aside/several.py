@@ -29,8 +29,12 @@ def raw_inputs_and_raw_targets(raw_inputs, raw_targets):
 
 
 @broken(
-    "several", "sequential", "output_mismatch", "vanishing_gradient",
-    least=0.8, accepted=["not_learning"],
+    "several",
+    "sequential",
+    "output_mismatch",
+    "vanishing_gradient",
+    least=0.8,
+    accepted=["not_learning"],
 )
 def relu_output_behind_deep_sigmoids(relu_output, sigmoids):
     x, y = data.digits(flat=True)
@@ -59,7 +63,10 @@ def relu_output_behind_deep_sigmoids(relu_output, sigmoids):
 
 
 @broken(
-    "several", "functional", "symmetric_units", "learning_rate_too_low",
+    "several",
+    "functional",
+    "symmetric_units",
+    "learning_rate_too_low",
     least=0.85,
 )
 def zeros_and_a_tiny_rate(zeros, low):
@@ -77,7 +84,11 @@ def zeros_and_a_tiny_rate(zeros, low):
 
 
 @broken(
-    "several", "sequential", "non_finite", "input_scale", least=0.85,
+    "several",
+    "sequential",
+    "non_finite",
+    "input_scale",
+    least=0.85,
     accepted=["dead_units", "saturated_activation"],
 )
 def missing_values_in_raw_columns(missing, raw):
