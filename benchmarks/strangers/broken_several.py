@@ -108,12 +108,12 @@ def raw_columns_and_a_tiny_limit(raw, clipped):
     least=0.7,
     accepted=["not_learning"],
 )
-def linear_output_and_a_rare_class(linear, unweighted):
-    x, y = data.rare(1800, 0.03, distance=1.4)
+def one_softmax_unit_and_a_rare_class(single, unweighted):
+    x, y = data.rare(1800, 0.025, distance=1.1)
     model = keras.Sequential()
     model.add(layers.Input((10,)))
     model.add(layers.Dense(16, activation="relu"))
-    kind = "relu" if linear else "sigmoid"
+    kind = "softmax" if single else "sigmoid"
     model.add(layers.Dense(1, activation=kind))
     model.compile(keras.optimizers.Adam(0.003), "binary_crossentropy")
     fit = {"epochs": 8}
@@ -185,7 +185,9 @@ def raw_prices_behind_deep_sigmoids(raw, sigmoids):
     model = keras.Sequential()
     model.add(layers.Input((5,)))
     for _ in range(8):
-        model.add(layers.Dense(24, activation="sigmoid" if sigmoids else "elu"))
+        model.add(
+            layers.Dense(24, activation="sigmoid" if sigmoids else "tanh")
+        )
     model.add(layers.Dense(1))
     model.compile(keras.optimizers.Adam(0.001), "mse")
     return Task(model, data.scaled(x), y, {"epochs": 10}, scores.r2)
