@@ -10,24 +10,38 @@ import sys
 
 from benchmarks.strangers import (
     broken_data,
+    broken_labels,
     broken_nets,
+    broken_numbers,
+    broken_rates,
     broken_several,
     broken_targets,
+    healthy_data,
+    healthy_forms,
     healthy_losses,
     healthy_nets,
     healthy_outputs,
+    healthy_steps,
+    notes,
 )
 from benchmarks.strangers._judged import judged, share
 from benchmarks.strangers._program import programs_of
 
 MODULES = [
     healthy_outputs,
+    healthy_forms,
     healthy_losses,
+    healthy_steps,
     healthy_nets,
+    healthy_data,
     broken_targets,
+    broken_labels,
     broken_data,
+    broken_numbers,
     broken_nets,
+    broken_rates,
     broken_several,
+    notes,
 ]
 
 
