@@ -88,7 +88,7 @@ def is_right(found):
 
 
 def broken_table(cases):
-    heads = "programs detected first all-named wrong-too errors"
+    heads = "programs detected late first all-named wrong-too errors"
     print(f"\n{'broken':18}" + "".join(f"{h:>12}" for h in heads.split()))
     main = [each for each in cases if not each.noted]
     groups = dict.fromkeys(each.program.group for each in cases)
@@ -100,6 +100,7 @@ def broken_table(cases):
         row = [
             str(count),
             share(sum(c.detected for c in members), count),
+            str(sum(c.late for c in members)),
             share(sum(c.first for c in members), count),
             share(sum(all(c.named) for c in members), count),
             share(sum(bool(c.wrong) for c in members), count),

@@ -70,6 +70,14 @@ class Judged(NamedTuple):
         return any(each.problem in names for each in self._told(told))
 
     @property
+    def late(self) -> bool:
+        """Whether it was found, and not before half of the epochs."""
+        names = frozenset().union(*self.program.truth)
+        half = self.during[: max(1, len(self.during) // 2)]
+        told = self._told(itertools.chain(self.before, *half))
+        return self.detected and not any(f.problem in names for f in told)
+
+    @property
     def first(self) -> bool:
         told = self._told(self._last)
         if "non_finite" in self.program.accepted:  # NaN may stand before all
