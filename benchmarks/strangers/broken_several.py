@@ -221,6 +221,7 @@ def pictures_and_masks_of_255(raw_masks, raw_pictures):
     "symmetric_units",
     "batch_statistics_mismatch",
     least=0.85,
+    accepted=["input_scale"],
 )
 def equal_kernels_and_slow_statistics(equal, slow):
     x, y = data.digits(600, flat=True)
