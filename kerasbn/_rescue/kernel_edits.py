@@ -8,7 +8,7 @@ from kerasbn._graph import kinds
 from kerasbn._graph.kinds import has_kernel
 from kerasbn._graph.rebuild import Edit, changed
 from kerasbn._rescue.anatomy import RECURRENT, SOFTMAX, Anatomy
-from kerasbn.models import _initializers
+from kerasbn.models import _blocks
 
 INITIALIZERS = (
     "kernel_initializer",
@@ -47,7 +47,7 @@ def draw_kernels(anatomy: Anatomy) -> dict[Any, Edit]:
         if isinstance(each, RECURRENT) or name in _LIKE_SIGMOID:
             name = "linear"
         config = {
-            **dict.fromkeys(INITIALIZERS, _initializers.initializer(name)),
+            **dict.fromkeys(INITIALIZERS, _blocks.initializer(name)),
             "recurrent_initializer": "orthogonal",
             "bias_initializer": "zeros",
             "unit_forget_bias": True,

@@ -1,15 +1,25 @@
-"""Layers that the builders put together: hidden blocks and the output."""
+"""Parts that the builders put together, and initializers that fit them."""
 
 from typing import Any, NamedTuple
 
 import keras
 
 from kerasbn.layers import BatchNormalization
-from kerasbn.models import _checks, _initializers
+from kerasbn.models import _checks
+
+_INITIALIZERS = {
+    # Saturating and linear activations: Glorot and Bengio, 2010.
+    "tanh": "glorot_uniform",
+    "sigmoid": "glorot_uniform",
+    "softmax": "glorot_uniform",
+    "linear": "glorot_uniform",
+    # Self-normalizing networks: Klambauer et al., 2017.
+    "selu": "lecun_normal",
+}
 
 
 class HiddenBlock(NamedTuple):
-    """Options of a hidden layer: its kernel, normalization and activation."""
+    """Options of a hidden layer."""
 
     activation: Any
     kernel_initializer: Any
@@ -18,24 +28,27 @@ class HiddenBlock(NamedTuple):
     shared_axes: list[int] | None = None  # PReLU: pixels share their slope
 
     def check(self):
-        """Refuse unknown options, and return the block."""
+        """Return the block, if its options are known."""
         _checks.check_normalization(self.normalization)
         _checks.check_choice("placement", self.placement, ("before", "after"))
-        _checks.check_activation("activation", self.activation)
+        kind = self.activation
+        if not isinstance(kind, keras.layers.Layer) and kind != "prelu":
+            _checks.check_activation_name("activation", kind, ", or a layer")
         return self
 
     def kernel(self, layer, label, ends_residual=False):
-        """Return the layer that holds the kernel."""
         if ends_residual and self.normalization is None:
             chosen = "zeros"
         else:
-            chosen = _initializers.copied_or_fitting(
-                self.kernel_initializer, self.activation
-            )
+            chosen = fitting(self.kernel_initializer, self.activation)
         # Batch normalization right after it would subtract any bias again;
         # layer normalization without the bias would lose its input's length.
         use_bias = self.normalization != "batch" or self.placement == "after"
         return layer(use_bias=use_bias, kernel_initializer=chosen, name=label)
+
+    def layers(self, layer, label, ends_residual=False):
+        kernel = self.kernel(layer, label, ends_residual)
+        return [kernel, *self.layers_after(label, ends_residual)]
 
     def layers_after(self, label, ends_residual=False):
         """Return the normalization and the activation, in order."""
@@ -70,11 +83,31 @@ def normalization_layers(kind, name, starts_at_zero=False):
 
 
 def output_layer(units, activation):
-    """Return the Dense layer at the end."""
     return keras.layers.Dense(
         units,
         activation=activation,
-        kernel_initializer=_initializers.initializer(activation or "linear"),
+        kernel_initializer=initializer(activation or "linear"),
         dtype="float32",  # half precision is too coarse for softmax and loss
         name="output",
     )
+
+
+def initializer(activation):
+    """Return the name of the kernel initializer that fits an activation."""
+    if isinstance(activation, keras.layers.Activation):
+        activation = activation.activation
+    name = getattr(activation, "__name__", activation)
+    return _INITIALIZERS.get(name, "he_normal")
+
+
+def fitting(kernel_initializer, activation):
+    """Return a copy of the user's, as an instance would repeat its weights."""
+    if isinstance(kernel_initializer, keras.initializers.Initializer):
+        return kernel_initializer.clone()
+    return kernel_initializer or initializer(activation)
+
+
+def chained(x, layers):
+    for layer in layers:
+        x = layer(x)
+    return x
