@@ -12,7 +12,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from kerasbn.optimizers import _accumulation
+from kerasbn.optimizers import _gradients
 from kerasbn.optimizers._clipped import Clipped
 
 
@@ -110,7 +110,7 @@ def sums_of(optimizer: Any) -> dict[int, Any]:
     return {
         key: total
         for leaf in leaves_of(optimizer)
-        for key, total in _accumulation.sums_of(leaf).items()
+        for key, total in _gradients.sums_of(leaf).items()
     }
 
 
