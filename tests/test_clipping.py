@@ -637,7 +637,7 @@ def _built():
         (lambda: Clipped(Clipped("sgd")), "Pass all rules to one Clipped."),
         (
             lambda: Clipped(keras.optimizers.LossScaleOptimizer(_built())),
-            "Use LossScaleOptimizer(Clipped(...)).",
+            "LossScaleOptimizer. Use Clipped for each optimizer inside",
         ),
         (
             lambda: Clipped(keras.optimizers.MultiOptimizer("sgd")),

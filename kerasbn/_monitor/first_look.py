@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerasbn._monitor import data_description, model_description, optimizers
+from kerasbn._monitor import inspection, model_description, optimizers
 from kerasbn._run.readings import Reading
 from kerasbn._run.run import Run
 
@@ -15,12 +15,7 @@ _ROWS = 256
 
 
 def before_training(model: keras.Model, x: Any, y: Any, batch_size: int) -> Run:
-    """Return a run of no steps: model, data and first gradients.
-
-    Raises:
-        ValueError: If there is no data.
-        RuntimeError: If the model is not compiled.
-    """
+    """Return a run of no steps: model, data and first gradients."""
     if x is None or y is None:
         raise ValueError(
             "`x` and `y` must be given with a model. Received: "
@@ -34,11 +29,7 @@ def before_training(model: keras.Model, x: Any, y: Any, batch_size: int) -> Run:
             f"Received: model={model.name!r}. Call `model.compile` first."
         )
     rows = len(keras.tree.flatten(x)[0])
-
-    def first(array):
-        return np.asarray(array)[:_ROWS]
-
-    x, y = (keras.tree.map_structure(first, each) for each in (x, y))
+    x, y = keras.tree.map_structure(lambda e: np.asarray(e)[:_ROWS], (x, y))
     with keras.StatelessScope() if model.built else contextlib.nullcontext():
         model(keras.tree.map_structure(lambda each: each[:2], x))
     description = model_description.describe_model(model)
@@ -80,7 +71,7 @@ def before_training(model: keras.Model, x: Any, y: Any, batch_size: int) -> Run:
         layers=[(0, layers)] if layers else [],
         settings=optimizers.settings(model),
         model=description,
-        data=data_description.describe_data(model, x, y),
+        data=inspection.describe_data(model, x, y),
     )
 
 

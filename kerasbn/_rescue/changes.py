@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import keras
 
 from kerasbn._graph import graph, keras_internals, kinds, rebuild
-from kerasbn._monitor import optimizer_copy
+from kerasbn._monitor import optimizers
 from kerasbn._rescue import (
     activation_edits,
     kernel_edits,
@@ -30,7 +30,7 @@ _EDITS: dict[str, Callable[..., dict[Any, rebuild.Edit]]] = {
 # How many options a change has at least, and which.
 _OPTIONS = {
     "activation": (1, ("activation",)),
-    "clipping": (0, optimizer_copy.CLIPPING),
+    "clipping": (0, optimizers.CLIP_ARGUMENTS),
     "learning_rate": (1, ("factor", "value")),
     "output": (1, ("activation", "units", "loss")),
 }

@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-from kerasbn._monitor import optimizer_copy
+from kerasbn._monitor import optimizers
 
 KEPT: Any = object()
 
@@ -14,7 +14,7 @@ def compile_as(result, model, loss, options):
     # Keras has no public record of what `compile` was given; with Keras 3.15.
     given = model._compile_config.config
     result.compile(
-        optimizer=optimizer_copy.copied(
+        optimizer=optimizers.copied(
             model.optimizer,
             options.get("clipping"),
             options.get("learning_rate"),
