@@ -8,23 +8,19 @@ import keras
 
 from kerasbn._graph import graph, keras_internals, kinds, rebuild
 from kerasbn._monitor import optimizer_copy
-from kerasbn._rescue import (
-    activation_edits,
-    kernel_edits,
-    normalization_edits,
-)
+from kerasbn._rescue import layer_edits, normalization_edits
 from kerasbn._rescue.anatomy import Anatomy
-from kerasbn.diagnosis._remedies import REMEDIES
+from kerasbn.diagnosis._remedies import REMEDIES, write
 
 # In this order: what is drawn last is drawn for the final activations.
 _EDITS: dict[str, Callable[..., dict[Any, rebuild.Edit]]] = {
-    "not_finite": kernel_edits.draw_not_finite,
-    "output": activation_edits.replace_output,
-    "activation": activation_edits.replace_activations,
+    "not_finite": layer_edits.draw_not_finite,
+    "output": layer_edits.replace_output,
+    "activation": layer_edits.replace_activations,
     "statistics": normalization_edits.trust_statistics,
     "normalize_hidden": normalization_edits.normalize_hidden,
     "normalize_inputs": normalization_edits.normalize_inputs,
-    "initializer": kernel_edits.draw_kernels,
+    "initializer": layer_edits.draw_kernels,
 }
 # A model that trains in its own way would be copied without it.
 _TRAINING = ("train_step", "test_step", "compute_loss", "fit", "compile")
@@ -52,12 +48,12 @@ class Change(NamedTuple):
 
     def __str__(self) -> str:
         """Return what to do, in a sentence."""
-        return REMEDIES[self.kind].write(**self.options)[0]
+        return write(self.kind, **self.options)[0]
 
     @property
     def patch(self) -> str:
         """The code to write for it: lines to remove "-" and to add "+"."""
-        return REMEDIES[self.kind].write(**self.options)[1]
+        return write(self.kind, **self.options)[1]
 
 
 def apply(

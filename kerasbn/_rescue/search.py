@@ -12,7 +12,6 @@ from kerasbn._rescue.changes import KINDS, Change, apply, check
 from kerasbn._rescue.score import score_of
 from kerasbn.callbacks import GradientMonitor
 from kerasbn.diagnosis import Finding, _judge
-from kerasbn.diagnosis._advice import options_of
 from kerasbn.diagnosis._problems import PROBLEM
 from kerasbn.diagnosis._symptoms import Symptoms
 
@@ -232,7 +231,7 @@ class _Search:
         found = {each.kind: each for each in given}
         for name, problem in remedies:
             if name in KINDS and name not in found:
-                options = options_of(name, problem, self._symptoms)
+                options = _judge.options_of(name, problem, self._symptoms)
                 found[name] = Change(name, options)
         return list(found.values())
 
