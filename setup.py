@@ -18,7 +18,10 @@ def _absolute(markdown):
 
 setuptools.setup(
     # The recipes are beside `kerasbn` in a clone, and inside it in the wheel.
-    packages=[*setuptools.find_packages(include=["kerasbn*"]), "kerasbn.recipes"],
+    packages=[
+        *setuptools.find_packages(include=["kerasbn*"]),
+        "kerasbn.recipes",
+    ],
     package_dir={"kerasbn.recipes": "recipes"},
     long_description=_absolute(pathlib.Path("README.md").read_text("utf-8")),
     long_description_content_type="text/markdown",

@@ -204,7 +204,7 @@ def _copy_recipe(options) -> int:
 
 
 def _judged(log_dir: str) -> "tuple[Run, Diagnosis]":
-    from kerasbn._run.run import from_directory
+    from kerasbn._run.files import from_directory
     from kerasbn.diagnosis import Diagnosis, _judge
 
     try:

@@ -19,7 +19,7 @@ from tensorboard.backend.event_processing import event_accumulator
 import kerasbn
 from kerasbn import cli
 from kerasbn._report.page import html as page_of
-from kerasbn._run.run import from_directory
+from kerasbn._run.files import from_directory
 from kerasbn.diagnosis import _judge
 
 _SOURCE = "https://example.org/remedies#first"
@@ -363,7 +363,7 @@ def test_report_escapes_what_it_quotes(runs):
         severity='"><script>',
         source="javascript:alert(1) <b>http://a.org/\"onclick='x'",
     )
-    run = run._replace(model={"name": evil}, settings={evil: evil, "rate": 0.1})
+    run.name, run.settings = evil, {evil: evil, "rate": 0.1}
     diagnosis = kerasbn.diagnosis.Diagnosis([finding])
     page = _Page(page_of(run, diagnosis, evil))
     tags = [tag for tag, _ in page.elements]
@@ -377,15 +377,15 @@ def test_report_escapes_what_it_quotes(runs):
 
 def test_curve_of_a_long_run_keeps_its_spike_and_its_gap(runs):
     run = from_directory(str(runs[0] / "good"))
-    losses = np.full(20_000, 0.5)
-    losses[777], losses[9_999:10_100] = 7.0, np.nan
-    one = {name: np.zeros((1, len(run.paths))) for name in run.tables}
-    long = run._replace(
-        steps=np.arange(1, 20_001),
-        scalars={"window/loss": losses},
-        tables={n: np.repeat(table, 20_000, 0) for n, table in one.items()},
-    )
-    page = _Page(page_of(long, kerasbn.diagnosis.Diagnosis(), "long"))
+    (last,) = run.readings[-1:]
+
+    def reading(step):
+        lost = 10_000 <= step <= 10_100
+        loss = np.nan if lost else 7.0 if step == 778 else 0.5
+        return last._replace(step=step, scalars={"window/loss": loss})
+
+    run.readings = [reading(step) for step in range(1, 20_001)]
+    page = _Page(page_of(run, kerasbn.diagnosis.Diagnosis(), "long"))
     curve = Image.open(io.BytesIO(page.pictures()[0])).convert("RGB")
     red, _, blue = np.moveaxis(np.asarray(curve, int), -1, 0)
     columns = np.flatnonzero((blue - red > 50).any(axis=0))
@@ -400,8 +400,8 @@ def test_curve_of_a_long_run_keeps_its_spike_and_its_gap(runs):
 
 def test_report_tells_where_no_loss_is_finite(runs):
     run = from_directory(str(runs[0] / "good"))
-    losses = np.full(len(run.steps), np.nan)
-    run = run._replace(scalars={"window/loss": losses})
+    for reading in run.readings:
+        reading.scalars["window/loss"] = np.nan
     page = page_of(run, kerasbn.diagnosis.Diagnosis(), "lost")
     assert "No reading holds a finite loss." in page
 

@@ -556,7 +556,7 @@ def test_settings_name_the_inner_optimizer_and_the_rules(tmp_path):
     model = _model(Clipped("adam", [clipping.ByValue(0.5)]))
     monitor = kerasbn.callbacks.GradientMonitor(str(tmp_path), every=1)
     _fit(model, *_data(), callbacks=[monitor])
-    from kerasbn._run.run import from_directory
+    from kerasbn._run.files import from_directory
 
     settings = from_directory(str(tmp_path)).settings
     assert settings["optimizer"] == "Adam"
@@ -637,7 +637,7 @@ def _built():
         (lambda: Clipped(Clipped("sgd")), "Pass all rules to one Clipped."),
         (
             lambda: Clipped(keras.optimizers.LossScaleOptimizer(_built())),
-            "Use LossScaleOptimizer(Clipped(...)).",
+            "LossScaleOptimizer. Use Clipped for each optimizer inside",
         ),
         (
             lambda: Clipped(keras.optimizers.MultiOptimizer("sgd")),

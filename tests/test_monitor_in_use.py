@@ -17,7 +17,7 @@ from tensorboard.backend.event_processing.event_accumulator import (
 from tensorboard.plugins.hparams import plugin_data_pb2
 
 import kerasbn
-from kerasbn._events import writer
+from kerasbn._events import reader
 
 
 def _data(rows=64):
@@ -45,7 +45,7 @@ def _monitor(log_dir=None, **options):
 
 
 def _steps(log_dir, tag="loss"):
-    return [step for step, _ in writer.read(str(log_dir))[tag]]
+    return [step for step, _ in reader.read(str(log_dir))[tag]]
 
 
 class _Run(NamedTuple):
@@ -318,17 +318,17 @@ def test_keras_tensorboard_beside_it_writes_its_own_runs(tmp_path):
 
 
 def test_histograms_are_written_where_asked(run, tmp_path):
-    without = writer.read(str(run.log_dir))
+    without = reader.read(str(run.log_dir))
     assert not any(tag.startswith("log10") for tag in without)
     _fit(_network(), _monitor(tmp_path, histograms=True))
-    found = writer.read(str(tmp_path))
+    found = reader.read(str(tmp_path))
     step, buckets = found["log10_gradient/output/kernel"][-1]
     assert step == 8
     assert buckets[:, 2].sum() == 8  # the kernel has 8 entries, none is 0
 
 
 def test_run_has_text_charts_and_settings(run):
-    found = writer.read(str(run.log_dir))
+    found = reader.read(str(run.log_dir))
     assert {
         "summary",
         "gradient_flow",

@@ -102,11 +102,11 @@ def test_front_page_quotes_a_finding_as_the_command_prints_it(monkeypatch):
     model.compile("sgd", "mse")
     x = np.random.default_rng(0).normal(size=(64, 8)).astype("float32")
     (finding,) = kerasbn.diagnose(model, x, x[:, :1])
-    start, quoted = re.findall(
-        r"```\n(1\. .*?)( +evidence .*?)```", _text(), re.S
-    )[0]
+    ((start, quoted),) = re.findall(
+        r"```\n(1\. .*)\n.*\n( +evidence [^`]*?) +\.\.\.\n```", _text()
+    )
     page = terminal.page(1, finding)
-    assert page.startswith(start.split("\n")[0])
+    assert page.startswith(start)
     number = r"\d[\de.-]*"
     assert re.sub(number, "", quoted) in re.sub(number, "", page)
 

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 import kerasbn
-from kerasbn._events import writer
+from kerasbn._events import reader
 
 _X = np.ones((400, 1), "float32")
 
@@ -91,7 +91,7 @@ def test_monitor_and_its_file_forget_the_steps_that_were_undone(tmp_path):
     monitor = kerasbn.callbacks.GradientMonitor(log_dir, every=1, layers=False)
     _fit(model, monitor, _recover(), x=x)
     assert monitor.history["step"].tolist() == [1, 2]
-    written = writer.read(log_dir)["readings/step"]
+    written = reader.read(log_dir)["readings/step"]
     assert [step for step, _ in written] == [1, 2]
     bias = model.trainable_variables[-1].path
     assert monitor.first_non_finite == (8, bias, "forward")

@@ -1,12 +1,9 @@
-"""TensorBoard event files, written and read back without TensorFlow."""
+"""Event files, written without TensorFlow."""
 
 import atexit
 import contextlib
-import glob
-import itertools
 import os
 import queue
-import socket
 import struct
 import threading
 import time
@@ -20,7 +17,7 @@ from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.hparams import summary_v2
 from tensorboard.util import tensor_util
 
-from kerasbn._events import records
+from kerasbn._events import files, records
 
 _SILENT = "kerasbn"  # TensorBoard makes no card of a plugin that it lacks
 _Chart = tuple[str, Sequence[str]] | tuple[str, str, str, str]
@@ -42,9 +39,7 @@ class EventWriter:
     """
 
     def __init__(self, log_dir: str):
-        process = f"{time.time():.6f}.{socket.gethostname()}.{os.getpid()}"
-        name = f"events.out.tfevents.{process}.kerasbn"
-        self._path = os.path.abspath(os.path.join(log_dir, name))
+        self._path = files.new_path(log_dir)
         try:
             os.makedirs(log_dir, exist_ok=True)
             file = open(self._path, "xb")
@@ -58,11 +53,12 @@ class EventWriter:
         self._file: IO[bytes] = file
         self._described: set[str] = set()
         self._stopped = self._closed = self._left_out = False
+        # An executor would take 12 microseconds for a job, a queue takes 2.
         self._warnings, self._queue = queue.SimpleQueue(), queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, daemon=True)
         self._thread.start()
         atexit.register(self.close)  # for a script that an error ends
-        self._queue.put(lambda: self._write(file_version="brain.Event:2"))
+        self._put(lambda: self._write(file_version="brain.Event:2"))
 
     def start(self, step: int) -> None:
         """Take the place of what an earlier run wrote at `step` or later.
@@ -74,7 +70,7 @@ class EventWriter:
 
         def write():
             if step <= 1:
-                _move_earlier(self._path)
+                files.move_earlier(self._path)
             self._write(step=step, session_log={"status": "START"})
 
         self._put(write)
@@ -176,7 +172,7 @@ class EventWriter:
         if self._closed:
             return
         there = False
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # then it is not there
             there = os.path.samestat(self._identity, os.stat(self._path))
         if not there:
             self._stop("The event file was moved or removed")
@@ -205,7 +201,7 @@ class EventWriter:
                     self._left_out = True
                     self._warnings.put(
                         f"An event could not be made ({error!r}): training "
-                        f"goes on, its like is left out of {self._path!r}."
+                        f"goes on, such events are left out of {self._path!r}."
                     )
         try:
             self._file.close()
@@ -218,66 +214,6 @@ class EventWriter:
             records.write(self._file, event.SerializeToString())
         except OSError as error:
             self._stop(f"The event file could not be written ({error})")
-
-
-def read(log_dir: str) -> dict[str, list[tuple[int, np.ndarray]]]:
-    """Return the steps and values of each tag that `EventWriter` wrote.
-
-    Texts are arrays of strings. What a resumed run wrote anew stands there
-    once, and a record that was cut off is left out.
-
-    Raises:
-        ValueError: If the directory itself holds no event file of kerasbn.
-    """
-    paths = _paths(log_dir)
-    if not paths:
-        raise ValueError(
-            "`log_dir` must hold event files of kerasbn. "
-            f"Received: log_dir={log_dir!r}. "
-            "Pass the directory that was given to GradientMonitor."
-        )
-    series: dict[str, list[tuple[int, np.ndarray]]] = {}
-    texts = set()
-    for event in itertools.chain.from_iterable(map(_events, paths)):
-        if event.session_log.status == event_pb2.SessionLog.START:
-            for points in series.values():
-                points[:] = [p for p in points if p[0] < event.step]
-        for value in event.summary.value:
-            if value.metadata.plugin_data.plugin_name in ("text", _SILENT):
-                texts.add(value.tag)
-            array = tensor_util.make_ndarray(value.tensor)
-            if array.dtype == object and value.tag in texts:
-                array = np.char.decode(array.astype(bytes), "utf-8")
-            series.setdefault(value.tag, []).append((event.step, array))
-    return {tag: points for tag, points in series.items() if points}
-
-
-def _events(path):
-    with open(path, "rb") as file:
-        yield from map(event_pb2.Event.FromString, records.read(file))
-
-
-def _paths(log_dir):
-    pattern = "events.out.tfevents.[0-9]*.kerasbn"
-    return sorted(glob.glob(os.path.join(glob.escape(log_dir), pattern)))
-
-
-def _move_earlier(own):
-    # One directory for all: a run that was resumed has several files.
-    log_dir = os.path.dirname(own)
-    paths = [path for path in _paths(log_dir) if path != own]
-    if not paths:
-        return
-    began = time.localtime(int(os.path.basename(paths[0]).split(".")[3]))
-    target = os.path.join(
-        log_dir, time.strftime("earlier-%Y%m%d-%H%M%S", began)
-    )
-    while os.path.exists(target):
-        target += "-2"
-    # A file that cannot be moved is hidden by the start of this run.
-    with contextlib.suppress(OSError):
-        for path in paths:
-            os.renames(path, os.path.join(target, os.path.basename(path)))
 
 
 def _chart(title, *tags):

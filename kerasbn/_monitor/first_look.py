@@ -7,19 +7,15 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerasbn._monitor import data_description, model_description, optimizers
+from kerasbn._monitor import inspection, model_description, optimizers
+from kerasbn._run.readings import Reading
 from kerasbn._run.run import Run
 
 _ROWS = 256
 
 
 def before_training(model: keras.Model, x: Any, y: Any, batch_size: int) -> Run:
-    """Return a run of no steps: model, data and first gradients.
-
-    Raises:
-        ValueError: If there is no data.
-        RuntimeError: If the model is not compiled.
-    """
+    """Return a run of no steps: model, data and first gradients."""
     if x is None or y is None:
         raise ValueError(
             "`x` and `y` must be given with a model. Received: "
@@ -33,11 +29,7 @@ def before_training(model: keras.Model, x: Any, y: Any, batch_size: int) -> Run:
             f"Received: model={model.name!r}. Call `model.compile` first."
         )
     rows = len(keras.tree.flatten(x)[0])
-
-    def first(array):
-        return np.asarray(array)[:_ROWS]
-
-    x, y = (keras.tree.map_structure(first, each) for each in (x, y))
+    x, y = keras.tree.map_structure(lambda e: np.asarray(e)[:_ROWS], (x, y))
     with keras.StatelessScope() if model.built else contextlib.nullcontext():
         model(keras.tree.map_structure(lambda each: each[:2], x))
     description = model_description.describe_model(model)
@@ -55,29 +47,31 @@ def before_training(model: keras.Model, x: Any, y: Any, batch_size: int) -> Run:
         from kerasbn._monitor import layer_probe  # imports TensorFlow
 
         layers = layer_probe.ActivationProbe(model).read(x)
-    total = np.array([float(np.sqrt(np.nansum(np.square(norms))))])
-    return Run(
-        steps=np.zeros(1, int),
+    total = float(np.sqrt(np.nansum(np.square(norms))))
+    reading = Reading(
+        step=0,
         scalars={
-            "loss": np.array([loss]),
-            "window/loss": np.array([loss]),
-            "learning_rate": np.array([math.nan]),
+            "loss": loss,
+            "window/loss": loss,
+            "learning_rate": math.nan,
             "global_norm": total,
             "clipped/global_norm": total,
             "window/global_norm_max": total,
         },
-        tables={
-            "gradient_rms": (norms / np.sqrt(sizes))[None],
-            "update_ratio": np.zeros((1, len(variables))),
+        groups={
+            "gradient_rms": norms / np.sqrt(sizes),
+            "update_ratio": np.zeros(len(variables)),
         },
+    )
+    return Run(
+        name=model.name,
         paths=[each.path for each in variables],
         shapes=[tuple(each.shape) for each in variables],
+        readings=[reading],
         layers=[(0, layers)] if layers else [],
         settings=optimizers.settings(model),
         model=description,
-        data=data_description.describe_data(model, x, y),
-        planned_steps=0,
-        non_finite=None,
+        data=inspection.describe_data(model, x, y),
     )
 
 

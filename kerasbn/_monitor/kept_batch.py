@@ -20,40 +20,32 @@ class KeptBatch:
         """Return inputs and targets, `None` if they could not be kept."""
         if "x" not in self._variables:
             return None
-        values = keras.tree.map_structure(
-            lambda variable: variable.value(), self._variables
-        )
+        values = keras.tree.map_structure(lambda v: v.value(), self._variables)
         return values["x"], values.get("y")
 
     def keep(self, data: Any) -> None:
         """Keep the first rows of a batch; called inside the train step."""
         x, y, _ = keras.utils.unpack_x_y_sample_weight(data)
         for name, each in (("x", x), ("y", y)):
-            if each is not None and self._can_keep(each):
-                self._keep(name, each)
+            if each is None or not all(
+                isinstance(tensor, tf.Tensor)
+                and tensor.shape.rank
+                and not (self._compiled and None in tensor.shape[1:])
+                for tensor in keras.tree.flatten(each)
+            ):
+                continue
+            if name not in self._variables:
+                with tf.init_scope():
+                    made = keras.tree.map_structure(self._variable, each)
+                    self._variables[name] = made
+            keras.tree.map_structure(self._assign, self._variables[name], each)
 
-    def _can_keep(self, structure):
-        return all(
-            isinstance(each, tf.Tensor)
-            and each.shape.rank
-            and not (self._compiled and None in each.shape[1:])
-            for each in keras.tree.flatten(structure)
-        )
-
-    def _keep(self, name, structure):
-        def keep(kept, each):
-            if self._compiled:  # repeated, where there are fewer
-                rows = tf.range(kept.shape[0]) % tf.shape(each)[0]
-                kept.assign(tf.gather(each, rows))
-            else:
-                kept.assign(each[:_ROWS])
-
-        if name not in self._variables:
-            with tf.init_scope():
-                self._variables[name] = keras.tree.map_structure(
-                    self._variable, structure
-                )
-        keras.tree.map_structure(keep, self._variables[name], structure)
+    def _assign(self, kept, tensor):
+        if self._compiled:  # repeated, where there are fewer
+            rows = tf.range(kept.shape[0]) % tf.shape(tensor)[0]
+            kept.assign(tf.gather(tensor, rows))
+        else:
+            kept.assign(tensor[:_ROWS])
 
     def _variable(self, tensor):
         rest = tensor.shape[1:]

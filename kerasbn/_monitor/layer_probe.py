@@ -11,11 +11,13 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from keras import ops
 
 from kerasbn._graph import activations, kinds, shadowing, sublayers
-from kerasbn._monitor import layer_measures
+from kerasbn.layers._input_batch_normalization import CONSTANT
 
 _ROWS = 256  # a unit that is silent on all of them is of no use
+_MEASURES = "dead_units saturation activation_mean activation_deviation".split()
 _NOT_HIDDEN = {"", "linear", "softmax", "logsoftmax", "sparsemax"}
 
 
@@ -26,11 +28,8 @@ class ActivationProbe:
     softmax and the output layers of a functional or sequential model. Functions
     called without a layer, such as `ops.relu`, are not seen. The calls of a
     shared layer are pooled; entries masked at its output are left out. A
-    recurrent or `TimeDistributed` layer is read as a whole.
-
-    Args:
-        model: A model, built before it is first read. Make a new probe after
-            freezing or unfreezing layers.
+    recurrent or `TimeDistributed` layer is read as a whole. Make a new probe
+    after freezing or unfreezing layers.
     """
 
     def __init__(self, model: keras.Model):
@@ -58,10 +57,6 @@ class ActivationProbe:
 
                 hypot((moving_mean - mean) / deviation,
                       log(moving_deviation / deviation))
-
-        Raises:
-            RuntimeError: If the model is not built.
-            Exception: Whatever the model raises.
         """
         hidden, normalizations = self._layers
         x = keras.tree.map_structure(lambda array: array[:_ROWS], x)
@@ -72,11 +67,9 @@ class ActivationProbe:
         for path, layer in normalizations.items():
             width = [layer.moving_variance.shape[0]]
             found, moments = np.split(moments, width, axis=1)
-            distances[path] = layer_measures.distance(layer, found)
-        rows = (
-            dict(zip(hidden, row, strict=True)) for row in activity.tolist()
-        )
-        found = dict(zip(layer_measures.MEASURES, rows, strict=True))
+            distances[path] = _distance(layer, found)
+        rows = (dict(zip(hidden, r, strict=True)) for r in activity.tolist())
+        found = dict(zip(_MEASURES, rows, strict=True))
         return found | {"statistics_distance": distances}
 
     @functools.cached_property
@@ -110,8 +103,7 @@ class ActivationProbe:
         key = tuple(tuple(each.shape[1:]) for each in keras.tree.flatten(x))
         if key not in self._compiled:
             specs = keras.tree.map_structure(
-                lambda each: tf.TensorSpec([None, *each.shape[1:]], each.dtype),
-                x,
+                lambda e: tf.TensorSpec([None, *e.shape[1:]], e.dtype), x
             )
             function = tf.function(self._pass, autograph=False)
             self._compiled[key] = function.get_concrete_function(specs)
@@ -131,13 +123,9 @@ class ActivationProbe:
         # Outside the scope the moving statistics are those before the pass.
         columns = [tf.zeros((4, 0))]
         columns += [
-            layer_measures.activity(layer, activation, calls[layer])
-            for layer, activation in hidden
+            _activity(calls[layer], layer, kind) for layer, kind in hidden
         ]
-        columns += [
-            layer_measures.moments(layer, calls[layer])
-            for layer in normalizations
-        ]
+        columns += [_moments(each, calls[each]) for each in normalizations]
         return tf.concat(columns, axis=1)
 
 
@@ -152,3 +140,56 @@ def _noting(layer, calls):
         return outputs
 
     return noting_call
+
+
+def _rows(values, axis, outputs):
+    """Values as rows of features, without those masked at the outputs."""
+    values = ops.moveaxis(tf.cast(values, "float32"), axis, -1)
+    mask = getattr(outputs, "_keras_mask", None)
+    if mask is not None:
+        values = tf.boolean_mask(values, tf.cast(mask, "bool"))
+    return tf.reshape(values, (-1, tf.shape(values)[-1]))
+
+
+def _activity(calls, layer, activation):
+    """`_MEASURES` of the outputs of a hidden layer, as a column."""
+    if not calls:
+        return tf.fill((4, 1), np.nan)
+    axis = 1 if getattr(layer, "data_format", "") == "channels_first" else -1
+    y = tf.concat([_rows(y, axis, y) for _, y in calls], axis=0)
+    live, steep = activations.intervals(activation)
+    dead = tf.reduce_max(y, axis=0) == tf.reduce_min(y, axis=0)
+    if live is not None:
+        dead = tf.reduce_all(_outside(y, live), axis=0)
+    saturated = np.nan if steep is None else _outside(y, steep)
+    mean, variance = tf.nn.moments(y, axes=[0, 1])
+    dead, saturated = (tf.cast(each, "float32") for each in (dead, saturated))
+    shares = tf.reduce_mean(dead), tf.reduce_mean(saturated)
+    return tf.stack([*shares, mean, tf.sqrt(variance)])[:, None]
+
+
+def _outside(y, interval):
+    return (y <= interval[0]) | (y >= interval[1])
+
+
+def _moments(layer, calls):
+    """Mean and variance of the inputs, then those of inference."""
+    rows = [_rows(x, layer.axis, y) for x, y in calls]
+    rows = rows or [tf.fill((1, layer.moving_variance.shape[0]), np.nan)]
+    batch = tf.nn.moments(tf.concat(rows, axis=0), axes=[0])
+    moving = (layer.moving_mean, layer.moving_variance)
+    return tf.stack([tf.cast(each, "float32") for each in (*batch, *moving)])
+
+
+def _distance(layer, found):
+    """The "statistics_distance" from the `_moments` of a layer."""
+    mean, variance, moving_mean, moving_variance = found
+    epsilon = getattr(layer, "epsilon", 0.0)
+    varies = variance > np.square(CONSTANT * mean)
+    if not varies.any():
+        return np.nan
+    variance, moving_variance = variance + epsilon, moving_variance + epsilon
+    with np.errstate(divide="ignore", invalid="ignore"):
+        shift = (moving_mean - mean) / np.sqrt(variance)
+        stretch = 0.5 * np.log(moving_variance / variance)
+    return float(np.median(np.hypot(shift, stretch)[varies]))

@@ -21,21 +21,11 @@ def value_of(variable: Any) -> Any:
     return tf.cast(tf.convert_to_tensor(variable.value), "float32")
 
 
-def half_square(x: Any) -> Any:
-    """Return half the squared L2 norm.
-
-    It is the cheapest operation that gives a norm. More than one per variable
-    would slow down every step too much: one costs 1 to 2 % of it.
-    """
-    return tf.nn.l2_loss(x)
-
-
 def details(gradients: list, before: list, after: list) -> Any:
     """Return `DETAILS` of each variable, shape `(variables, 5)`.
 
-    Largest absolute entry, zeros and non-finite entries of the gradient, half
-    the squared norm of the weights before the step and of their change. This
-    costs some 15 % of a small step, so only recorded steps do it.
+    Of weights and update, half the squared norm. This costs some 15 % of a
+    small step, so only recorded steps do it.
     """
 
     def total(x):
@@ -58,27 +48,20 @@ def details(gradients: list, before: list, after: list) -> Any:
             for tensors in (gradients, before, after)
         )
         axes = list(range(1, g.shape.rank))
-        columns.append(
-            tf.stack(
-                [
-                    tf.reduce_max(tf.abs(g), axes),
-                    total(tf.cast(tf.equal(g, 0.0), "float32")),
-                    total(tf.cast(~tf.math.is_finite(g), "float32")),
-                    half_squares(old),
-                    half_squares(new - old),
-                ],
-                axis=1,
-            )
+        found = (
+            tf.reduce_max(tf.abs(g), axes),
+            total(tf.cast(tf.equal(g, 0.0), "float32")),
+            total(tf.cast(~tf.math.is_finite(g), "float32")),
+            half_squares(old),
+            half_squares(new - old),
         )
+        columns.append(tf.stack(found, axis=1))
         order += places
     return tf.gather(tf.concat(columns, axis=0), np.argsort(order))
 
 
 def histograms(gradients: list) -> Any:
-    """Count entries by log10 of size, shape `(variables, len(EDGES) + 1)`.
-
-    Zeros are left out.
-    """
+    """Count entries but zeros by log10 of their size, a row per variable."""
     rows = []
     for gradient in gradients:
         size = tf.abs(tf.reshape(gradient, [-1]))
@@ -93,7 +76,6 @@ def histograms(gradients: list) -> Any:
 
 
 def _by_shape(tensors):
-    """Groups of places of tensors that are measured together."""
     groups = defaultdict(list)
     for place, tensor in enumerate(tensors):
         shape = tuple(tensor.shape)

@@ -38,23 +38,14 @@ SCALES_INPUTS = (
 
 
 def describe_model(model: keras.Model) -> dict[str, Any]:
-    """Describe a model that is compiled and built.
-
-    Returns:
-        "layers", a list in the order of the model; "normalizes_inputs"; "loss"
-        (its Keras name); "compiled_loss" (whether there is any: a GAN has
-        none); "from_logits"; "output" with "layer", "activation" and "units".
-    """
-    layers = [
-        _described(layer, activation)
-        for layer, activation in dict(sublayers.leaves(model)).items()
-    ]
+    layers = dict(sublayers.leaves(model)).items()
     name, from_logits = loss_of(model)
     return {
         "name": model.name,
-        "layers": layers,
+        "layers": [_described(*each) for each in layers],
         "normalizes_inputs": _normalizes_inputs(model),
         "loss": name,
+        # A GAN has none.
         "compiled_loss": getattr(model, "loss", None) is not None,
         "from_logits": from_logits,
         "output": _output(model),
@@ -62,11 +53,11 @@ def describe_model(model: keras.Model) -> dict[str, Any]:
 
 
 def _described(layer, activation):
-    """Describe one layer, its kernel as it is now."""
     core = getattr(layer, "cell", layer)
     kernel = getattr(core, "kernel", None)
     batch = isinstance(layer, kinds.BATCH_NORMALIZATIONS)
     normalizes = batch or isinstance(layer, kinds.NORMALIZATIONS)
+    before = sublayers.producer(layer) if normalizes else None
     found: dict[str, Any] = {
         "path": layer.path or layer.name,
         "type": type(layer).__name__,
@@ -78,7 +69,7 @@ def _described(layer, activation):
         "starts_warm": isinstance(
             layer, BatchNormalization | InputBatchNormalization
         ),
-        "after": _producer(layer) if normalizes else None,
+        "after": getattr(before, "path", None) or getattr(before, "name", None),
         "recurrent": isinstance(layer, keras.layers.RNN),
     }
     if kernel is None or len(kernel.shape) < 2:
@@ -99,12 +90,6 @@ def _described(layer, activation):
         "has_bias": getattr(core, "bias", None) is not None,
     }
     return found
-
-
-def _producer(layer):
-    """Path of the one layer whose output this one normalizes, or `None`."""
-    producer = sublayers.producer(layer)
-    return getattr(producer, "path", None) or getattr(producer, "name", None)
 
 
 def _normalizes_inputs(model):
@@ -130,26 +115,23 @@ def loss_of(model: keras.Model) -> tuple[str | None, bool]:
         return None, False
     if isinstance(loss, keras.losses.Loss):
         name = re.sub("([A-Z])", r"_\1", type(loss).__name__).lower()
-        return name.lstrip("_"), bool(
-            loss.get_config().get("from_logits", False)
-        )
+        from_logits = bool(loss.get_config().get("from_logits"))
+        return name.lstrip("_"), from_logits
     return getattr(loss, "__name__", None), False
 
 
 def _output(model):
-    outputs = dict.fromkeys(sublayers.output_layers(model))
     leaves = dict(sublayers.leaves(model))
-    last = [layer for layer in outputs if layer in leaves]
+    last = leaves.keys() & set(sublayers.output_layers(model))
     if len(last) != 1:
         return None
     (layer,) = last
     shape = model.output_shape
     if isinstance(shape, list) or not shape or shape[-1] is None:
         return None
+    activation = activations.name(leaves[layer]) or "linear"
     if isinstance(layer, keras.layers.Softmax):
         activation = "softmax"
-    else:
-        activation = activations.name(leaves[layer]) or "linear"
     return {
         "layer": layer.path or layer.name,
         "activation": activation,

@@ -6,25 +6,59 @@ as a step is traced.
 """
 
 import contextlib
+import dataclasses
 import threading
 import warnings
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from kerasbn._graph import shadowing
-from kerasbn._monitor import columns, measures, optimizers, step_notes
+from kerasbn._monitor import measures, optimizers
+from kerasbn.optimizers import _gradients
+
+
+class Noted(NamedTuple):
+    """The gradient of one variable that an optimizer received."""
+
+    variable: Any
+    gradient: Any  # float32, unscaled; accumulated ones are averaged in
+    absent: Any  # number of zeros left out of a sparse gradient
+    before: Any  # the weights before a full step
+
+
+@dataclasses.dataclass
+class StepNotes:
+    """Tensors noted while one train step is traced."""
+
+    full: bool  # whether to note the weights before the step
+    graph: Any  # the one that the step is traced in
+    loss: Any = None  # `None` if the step computes it by itself
+    learning_rate: Any = None
+    # By column of the variable.
+    gradients: dict[int, Noted] = dataclasses.field(default_factory=dict)
+    # Columns, and half the squared norms after some rules, then the threshold:
+    # a list of scalars, or a variable that will hold them.
+    after_rules: list = dataclasses.field(default_factory=list)
 
 
 class Hooks:
-    """Hooks in a compiled model and its optimizers."""
+    """Hooks in a compiled model and its optimizers.
+
+    In rows of numbers, each trainable variable has a column.
+    """
 
     def __init__(self, model: keras.Model):
-        self.columns = columns.Columns()
+        self.paths: list[str] = []  # by column, in the order of the model
+        self.shapes: list[tuple[int, ...]] = []
+        self.owners: dict[int, Any] = {}  # the optimizer that clips a column
+        self._columns: dict[int, int] = {}  # by `id` of the variable
         self._model = model
         self._optimizers = optimizers.applied_by(model)
-        self._carriers: dict[int, Any] = {}  # see `_carrier`
+        # Variables that carry values out of a loss scale's condition.
+        self._carriers: dict[int, Any] = {}  # by `id` of the optimizer
         self._local = threading.local()  # each replica is traced in a thread
 
     @property
@@ -35,7 +69,6 @@ class Hooks:
 
     @property
     def replicas(self) -> int:
-        """Number of devices that take part in a step."""
         return self._model.distribute_strategy.num_replicas_in_sync
 
     @property
@@ -45,14 +78,14 @@ class Hooks:
 
     @property
     def scales_loss(self) -> bool:
-        """Whether a loss scale skips steps."""
-        return optimizers.scales_loss(self._model)
+        kind = keras.optimizers.LossScaleOptimizer
+        return isinstance(self._model.optimizer, kind)
 
     @contextlib.contextmanager
     def noting(self, full: bool):
         """Note what this thread traces inside, in `StepNotes`."""
         graph = tf.compat.v1.get_default_graph()
-        self._local.notes = notes = step_notes.StepNotes(full, graph)
+        self._local.notes = notes = StepNotes(full, graph)
         try:
             yield notes
         finally:
@@ -114,19 +147,24 @@ class Hooks:
             clipped = clip(gradients, variables, *args)
             if self._noted_graph() is None:
                 return clipped  # in a thread that a loss scale started
-            numbers = map(self.columns.number, variables)
             noted = {
-                column: measures.half_square(tf.cast(gradient, "float32"))
-                for column, gradient in zip(numbers, clipped, strict=True)
-                if column is not None
+                self._columns[id(variable)]: tf.nn.l2_loss(
+                    tf.cast(gradient, "float32")
+                )
+                for variable, gradient in zip(variables, clipped, strict=True)
+                if id(variable) in self._columns
             }
-            limit = tf.cast(optimizers.threshold(leaf), "float32")
-            values: Any = [*noted.values(), limit]
+            limits = [rule.threshold for rule in leaf.rules]
+            limit = [np.nan, *(e for e in limits if e is not None)][-1]
+            values: Any = [*noted.values(), tf.cast(limit, "float32")]
             if self._noted_graph() is not tf.compat.v1.get_default_graph():
-                carrier = self._carrier(leaf, len(values))
-                carrier.assign(tf.stack(values))
-                values = carrier
-            self._local.notes.note_rules(list(noted), values)
+                if id(leaf) not in self._carriers:
+                    with tf.init_scope():
+                        new = tf.Variable(tf.zeros(len(values)))
+                        self._carriers[id(leaf)] = new
+                self._carriers[id(leaf)].assign(tf.stack(values))
+                values = self._carriers[id(leaf)]
+            self._local.notes.after_rules.append((list(noted), values))
             return clipped
 
         return noting_clip
@@ -136,37 +174,40 @@ class Hooks:
         notes = getattr(self._local, "notes", None)
         return notes and notes.graph
 
-    def _carrier(self, optimizer, size):
-        """The variable that carries values out of a loss scale's condition."""
-        if id(optimizer) not in self._carriers:
-            with tf.init_scope():
-                self._carriers[id(optimizer)] = tf.Variable(tf.zeros(size))
-        return self._carriers[id(optimizer)]
+    def _lay_out(self):
+        for variable in self._model.trainable_variables:
+            path, number = variable.path, 1
+            while path in self.paths:  # Keras does not promise unique paths
+                path, number = f"{variable.path}_{number}", number + 1
+            self._columns[id(variable)] = len(self.paths)
+            self.paths.append(path)
+            self.shapes.append(tuple(variable.shape))
 
     def _note(self, optimizer, grads, variables):
-        """Note the gradients that an optimizer receives."""
-        self.columns.lay_out(self._model.trainable_variables)
+        if not self.paths:
+            self._lay_out()
         notes = self._local.notes
         leaves = optimizers.leaves_of(optimizer)
         if not notes.gradients:
             notes.learning_rate = tf.cast(leaves[0].learning_rate, "float32")
         scale = tf.cast(optimizers.loss_scale(optimizer), "float32")
-        owners = optimizers.owners_of(optimizer)
-        sums = optimizers.sums_of(optimizer)
-        found = {}
+        owners, sums, found = {}, {}, {}
+        for leaf in leaves:
+            # Keras has no public name for them (3.15).
+            owners |= dict.fromkeys(map(id, leaf._trainable_variables), leaf)
+            sums |= _gradients.sums_of(leaf)
         for gradient, variable in zip(grads, variables, strict=True):
-            column = self.columns.number(variable)
+            column = self._columns.get(id(variable))
             if gradient is None or column is None:
                 continue
-            leaf = owners.get(id(variable), leaves[0])
-            self.columns.owners[column] = leaf
+            self.owners[column] = leaf = owners.get(id(variable), leaves[0])
             gradient, absent = self._dense(gradient)
             gradient = gradient / scale
             if id(variable) in sums:
                 gradient += measures.value_of(sums[id(variable)])
                 gradient /= leaf.gradient_accumulation_steps
             before = measures.value_of(variable) if notes.full else None
-            found[column] = step_notes.Noted(variable, gradient, absent, before)
+            found[column] = Noted(variable, gradient, absent, before)
         if self.replicas > 1:
             reduced = tf.distribute.get_replica_context().all_reduce(
                 "SUM", [each.gradient for each in found.values()]
@@ -180,13 +221,9 @@ class Hooks:
 
         The rows of an embedding that no token looked up can be left out.
         """
-        if not isinstance(gradient, tf.IndexedSlices):
-            return tf.cast(gradient, "float32"), 0.0
-        if (
-            self._model.jit_compile is True
-            or self.replicas > 1
-            or self.accumulates
-        ):
+        needs_all = self._model.jit_compile is True or self.accumulates
+        sparse = isinstance(gradient, tf.IndexedSlices)
+        if not sparse or needs_all or self.replicas > 1:
             return tf.cast(tf.convert_to_tensor(gradient), "float32"), 0.0
         dense_shape: Any = gradient.dense_shape
         rows, places = tf.unique(gradient.indices)

@@ -1,8 +1,7 @@
-"""The optimizers of a model: how they scale, accumulate, skip and clip.
+"""The optimizers of a model: their settings, their clipping, and copies.
 
-This is the only file that tells one kind of optimizer from another. A train
-step applies the optimizers of `applied_by`; inside each are the "leaves", which
-clip and update.
+A train step applies the optimizers of `applied_by`; inside each are the
+"leaves", which clip and update.
 """
 
 import functools
@@ -12,8 +11,16 @@ import keras
 import numpy as np
 from keras import ops
 
-from kerasbn.optimizers import _accumulation
-from kerasbn.optimizers._clipped import Clipped
+from kerasbn import clipping as rules
+from kerasbn.optimizers._clipped import CLIP_ARGUMENTS, TAKEN_OVER, Clipped
+
+_RULES = {
+    "clipnorm": rules.ByNorm,
+    "clipvalue": rules.ByValue,
+    "global_clipnorm": rules.ByGlobalNorm,
+}
+# What of a schedule is a learning rate, and not a number of steps or a share.
+_RATES = "initial_learning_rate end_learning_rate warmup_target values".split()
 
 
 def applied_by(model: keras.Model) -> list[keras.optimizers.Optimizer]:
@@ -37,19 +44,12 @@ def leaves_of(optimizer: Any) -> list:
     return [optimizer]
 
 
-def build_leaves(model: keras.Model) -> None:
-    """Build a `MultiOptimizer`, which makes its leaves only then."""
-    (leaf, *_) = leaves_of(model.optimizer)
-    if model.built and isinstance(leaf, keras.optimizers.MultiOptimizer):
-        model.optimizer.build(model.trainable_variables)
-
-
 def settings(model: keras.Model) -> dict[str, bool | int | float | str]:
     """Return the arguments of the compiled optimizer, for comparing runs."""
     leaf = leaves_of(applied_by(model)[0])[0]
-    rules = {}
+    clipped = {}
     if isinstance(leaf, Clipped):
-        rules = {
+        clipped = {
             "rules": ", ".join(map(str, leaf.rules)),
             "skip_non_finite": leaf.skip_non_finite,
         }
@@ -65,16 +65,13 @@ def settings(model: keras.Model) -> dict[str, bool | int | float | str]:
         for name, value in config.items()
         if isinstance(value, bool | int | float | str) and name != "name"
     }
-    return {"optimizer": type(leaf).__name__, **kept, **rules}
+    return {"optimizer": type(leaf).__name__, **kept, **clipped}
 
 
 def step_number(leaves: list) -> Any:
     """Return how many steps were applied, an integer scalar or variable."""
-    counts = [
-        # Where gradients are accumulated `iterations` is no variable.
-        getattr(each.iterations, "value", each.iterations)
-        for each in leaves
-    ]
+    # Where gradients are accumulated `iterations` is no variable.
+    counts = [getattr(e.iterations, "value", e.iterations) for e in leaves]
     return functools.reduce(ops.maximum, counts)
 
 
@@ -85,55 +82,9 @@ def loss_scale(optimizer: Any) -> Any:
     return optimizer.loss_scale_factor or 1.0
 
 
-def scales_loss(model: keras.Model) -> bool:
-    """Whether a loss scale skips steps whose gradients are not finite."""
-    return isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
-
-
-def skips_non_finite(leaf: Any) -> bool:
-    """Whether a leaf skips steps whose gradients are not finite."""
-    return isinstance(leaf, Clipped) and leaf.skip_non_finite
-
-
-def owners_of(optimizer: Any) -> dict[int, Any]:
-    """Return the leaf that updates each variable, by `id` of the variable."""
-    return {
-        id(variable): leaf
-        for leaf in leaves_of(optimizer)
-        # Keras has no public name for them (3.15).
-        for variable in leaf._trainable_variables
-    }
-
-
-def sums_of(optimizer: Any) -> dict[int, Any]:
-    """Return the accumulated gradients, by `id` of the variable."""
-    return {
-        key: total
-        for leaf in leaves_of(optimizer)
-        for key, total in _accumulation.sums_of(leaf).items()
-    }
-
-
 def clips_by_rules(leaf: Any) -> bool:
     """Whether a leaf clips in a method `clip`, by rules of `kerasbn`."""
     return isinstance(leaf, Clipped)
-
-
-def threshold(leaf: Any) -> Any:
-    """Return the limit that the last of the rules used, NaN without any."""
-    limits = [rule.threshold for rule in leaf.rules]
-    return [np.nan, *(each for each in limits if each is not None)][-1]
-
-
-def norms_tell_clipping(leaf: Any) -> bool:
-    """Whether `clipped_norms` knows the norms after clipping."""
-    return not (leaf.clipvalue or clips_by_rules(leaf))
-
-
-def clipped_by_value(leaf: Any, gradient: Any) -> Any:
-    """Return a gradient after the `clipvalue` of a leaf."""
-    limit = leaf.clipvalue
-    return ops.clip(gradient, -limit, limit) if limit else gradient
 
 
 def clipped_norms(leaf: Any, norms: np.ndarray, replicas: int) -> np.ndarray:
@@ -148,3 +99,58 @@ def clipped_norms(leaf: Any, norms: np.ndarray, replicas: int) -> np.ndarray:
         limit = leaf.global_clipnorm
         return norms * (limit / np.maximum(total, limit))
     return norms
+
+
+def copied(
+    optimizer: Any,
+    clipping: dict[str, float | None] | None = None,
+    learning_rate: dict[str, float] | None = None,
+) -> Any:
+    """Return a new optimizer of the same class, without its state.
+
+    `clipping` replaces all clipping; `None` keeps it. `learning_rate` holds a
+    `factor` for the learning rate, or its new `value`.
+    """
+    config = optimizer.get_config()
+    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        del config["inner_optimizer"]
+        inner = copied(optimizer.inner_optimizer, clipping, learning_rate)
+        return type(optimizer)(inner, **config)
+    if isinstance(optimizer, Clipped):
+        inner = copied(optimizer.inner_optimizer, None, learning_rate)
+        for each in TAKEN_OVER:
+            setattr(inner, each, getattr(optimizer, each))
+        kept = optimizer.rules
+        if clipping is not None:
+            limits = clipping.items()
+            kept = [_RULES[key](limit) for key, limit in limits if limit]
+        return type(optimizer)(inner, kept, optimizer.skip_non_finite)
+    if isinstance(config.get("learning_rate"), dict):
+        # A schedule has no state, and a function may have no name.
+        config["learning_rate"] = optimizer._learning_rate
+    if learning_rate is not None:
+        rate = config.get("learning_rate")
+        config["learning_rate"] = _changed(optimizer, rate, **learning_rate)
+    if clipping is not None:
+        config |= dict.fromkeys(CLIP_ARGUMENTS) | clipping
+    result = type(optimizer).from_config(config)
+    # `get_config` forgets what AdamW must not decay.
+    pattern = getattr(optimizer, "_exclude_from_weight_decay_pattern", None)
+    if pattern is not None:
+        result.exclude_from_weight_decay(var_names=[pattern.pattern])
+    return result
+
+
+def _changed(optimizer, rate, factor=1.0, value=None):
+    if value is not None:
+        return float(value)
+    if not isinstance(rate, keras.optimizers.schedules.LearningRateSchedule):
+        return factor * float(optimizer.learning_rate)
+    config = rate.get_config()
+    numbers = (k for k, each in config.items() if type(each) in (int, float))
+    rates = [key for key in _RATES if config.get(key) is not None]
+    for key in rates or [*numbers][:1]:
+        config[key] = keras.tree.map_structure(
+            lambda number: factor * number, config[key]
+        )
+    return type(rate).from_config(config)

@@ -3,14 +3,12 @@
 import time
 import types
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
 import keras
 
 from kerasbn._monitor import optimizers
-
-if TYPE_CHECKING:
-    from kerasbn._monitor.window import Window
+from kerasbn._run.readings import is_recorded
 
 # The host reads after this many steps or seconds, whichever comes first: a read
 # takes a millisecond, and a run should be on screen, and survive a crash, up to
@@ -18,21 +16,12 @@ if TYPE_CHECKING:
 _FIRST_WINDOW, _LONGEST_WINDOW, _LONGEST_WAIT = 10, 100, 1.0
 
 
-class Listener(Protocol):
-    """Receives the recorded steps."""
-
-    every: int
-    histograms: bool
-
-    def receive(self, window: "Window") -> None:
-        """Take the steps since the last call."""
-
-
 class GradientRecorder:
     """Runs the measured train step and passes the steps to its listeners.
 
     It lives as long as the train function that Keras made: a second `fit`
     traces nothing again, and a model that is compiled again gets a new one.
+    A listener has `every`, `histograms`, and `receive`, which takes a `Window`.
     """
 
     def __init__(self, model: keras.Model, plain: Callable):
@@ -42,23 +31,17 @@ class GradientRecorder:
         self._functions: dict[bool, Callable] = {}
         # By listener: whether it announced the next call, `None` if it never
         # announces any, because `train_on_batch` is called by hand.
-        self._listeners: dict[Listener, bool | None] = {}
+        self._listeners: dict[Any, bool | None] = {}
         self._probe: Any = None
         self._pending, self._next_step, self._flushed = 0, 1, 0.0
         self._window = _FIRST_WINDOW
 
     @property
-    def paths(self) -> list[str]:
-        """Path of each trainable variable, once a step was run."""
-        return self._step.columns.paths
+    def is_traced(self) -> bool:
+        """Whether a step was run, so that none is to be traced."""
+        return bool(self._functions)
 
-    @property
-    def shapes(self) -> list[tuple[int, ...]]:
-        """Shape of each trainable variable."""
-        return self._step.columns.shapes
-
-    def attach(self, listener: Listener) -> None:
-        """Pass the steps to a listener from now on."""
+    def attach(self, listener: Any) -> None:
         from kerasbn._monitor import train_step  # imports TensorFlow
 
         self._listeners[listener] = None
@@ -69,14 +52,17 @@ class GradientRecorder:
                 listener.histograms,
             )
             self._functions = {}
+            # Of each trainable variable, once a step was run.
+            hooks = self._step.hooks
+            self.paths, self.shapes = hooks.paths, hooks.shapes
         self._model.train_function = self
 
-    def announce(self, listener: Listener) -> None:
+    def announce(self, listener: Any) -> None:
         """Say that the next call of the train function is one of `fit`."""
         if listener in self._listeners:
             self._listeners[listener] = True
 
-    def detach(self, listener: Listener) -> None:
+    def detach(self, listener: Any) -> None:
         """Deliver the last steps; with the last listener, restore the model."""
         if listener in self._listeners:
             self.flush()
@@ -85,7 +71,6 @@ class GradientRecorder:
             self._model.train_function = self._plain
 
     def __call__(self, iterator: Any) -> Any:
-        """Run one execution of the train function, measured."""
         by_hand = isinstance(iterator, types.GeneratorType)  # train_on_batch
         for listener, announced in list(self._listeners.items()):
             if announced:
@@ -97,7 +82,7 @@ class GradientRecorder:
         steps = 1 if by_hand else self._model.steps_per_execution
         start = self._coming_step()
         full = any(
-            step == 1 or step % listener.every == 0
+            is_recorded(step, listener.every)
             for step in range(start, start + steps)
             for listener in self._listeners
         )
@@ -106,7 +91,9 @@ class GradientRecorder:
         try:
             outputs = self._functions[full](iterator)
         except BaseException as error:
-            if not _is_end_of_data(error):
+            from tensorflow import errors
+
+            if not isinstance(error, StopIteration | errors.OutOfRangeError):
                 for listener in list(self._listeners):
                     self.detach(listener)
             raise
@@ -120,7 +107,6 @@ class GradientRecorder:
         return outputs
 
     def flush(self) -> None:
-        """Pass the steps since the last read to the listeners."""
         self._pending, self._flushed = 0, time.monotonic()
         window = self._step.read()
         if window is not None:
@@ -128,7 +114,6 @@ class GradientRecorder:
                 listener.receive(window)
 
     def kept_batch(self) -> tuple[Any, Any] | None:
-        """Return inputs and targets of the last full step."""
         return self._step.kept.value()
 
     def read_layers(self) -> dict[str, dict[str, float]] | None:
@@ -143,20 +128,16 @@ class GradientRecorder:
         return self._probe.read(kept[0])
 
     def _coming_step(self):
-        """Number of the next optimizer step."""
-        if not self._pending or self._step.may_pause():
+        hooks = self._step.hooks
+        may_pause = hooks.scales_loss or hooks.accumulates
+        if not self._pending or may_pause:  # a step may apply nothing
             self._next_step = 1 + self._step.iterations()
             return self._next_step
         return self._next_step + self._pending
 
 
 def recorder_of(model: keras.Model) -> GradientRecorder:
-    """Return the recorder of a compiled model's train function.
-
-    Raises:
-        RuntimeError: If the model is not compiled, or the backend is not
-            TensorFlow.
-    """
+    """Return the recorder of a compiled model's train function."""
     if keras.backend.backend() != "tensorflow":
         raise RuntimeError(
             "The backend must be TensorFlow to record gradients. Received: "
@@ -168,7 +149,9 @@ def recorder_of(model: keras.Model) -> GradientRecorder:
             "`model` must be compiled before its gradients are monitored. "
             f"Received: model={model.name!r}. Call `model.compile` first."
         )
-    optimizers.build_leaves(model)
+    leaf = optimizers.leaves_of(model.optimizer)[0]
+    if model.built and isinstance(leaf, keras.optimizers.MultiOptimizer):
+        model.optimizer.build(model.trainable_variables)  # makes its leaves
     model.make_train_function()
     plain = model.train_function
     if isinstance(plain, GradientRecorder):
@@ -176,9 +159,3 @@ def recorder_of(model: keras.Model) -> GradientRecorder:
     if not hasattr(plain, "kerasbn_recorder"):
         plain.kerasbn_recorder = GradientRecorder(model, plain)
     return plain.kerasbn_recorder
-
-
-def _is_end_of_data(error):
-    import tensorflow as tf
-
-    return isinstance(error, (StopIteration, tf.errors.OutOfRangeError))

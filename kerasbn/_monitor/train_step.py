@@ -15,36 +15,25 @@ import numpy as np
 import tensorflow as tf
 
 from kerasbn._graph import shadowing
-from kerasbn._monitor import (
-    kept_batch,
-    measures,
-    optimizer_hooks,
-    optimizers,
-    ring,
-    window,
-)
+from kerasbn._monitor import kept_batch, measures, optimizers, window
+from kerasbn._monitor.optimizer_hooks import Hooks
 
 
 class MeasuredStep:
     """The train step of a model, and the rings that it writes on the device.
 
-    Args:
-        model: A compiled model.
-        capacity: Steps that the rings hold between two reads.
-        histograms: Whether full steps count entries by size as well.
+    The rings hold `capacity` steps between two reads. With `histograms`, full
+    steps count entries by size as well.
     """
 
-    def __init__(
-        self, model: keras.Model, capacity: int, histograms: bool = False
-    ):
+    def __init__(self, model: keras.Model, capacity: int, histograms: bool):
         self.kept = kept_batch.KeptBatch(model.jit_compile is True)
         self.histograms = histograms
         self._model = model
         self._capacity = capacity
-        self._hooks = optimizer_hooks.Hooks(model)
-        self.columns = self._hooks.columns
-        self._decoder = window.Decoder(self._hooks)
-        self._rings: dict[str, ring.Ring] = {}
+        self.hooks = Hooks(model)
+        self._decoder = window.Decoder(self.hooks)
+        self._rings: dict[str, window.Ring] = {}
         self._tells_loss = False
 
     def train_function(self, full: bool) -> Callable:
@@ -56,62 +45,54 @@ class MeasuredStep:
         ):
             model.make_train_function(force=True)
         function, model.train_function = model.train_function, before
-        if self._hooks.replicas == 1:
+        if self.hooks.replicas == 1:
             return function
 
         def hooked(iterator):
             # Installed once for all replicas, which are traced in threads.
-            with self._hooks.installed():
+            with self.hooks.installed():
                 return function(iterator)
 
         return hooked
 
     def iterations(self) -> int:
-        """Return how many optimizer steps were applied so far."""
-        step = optimizers.step_number(self._hooks.leaves)
+        step = optimizers.step_number(self.hooks.leaves)
         return int(tf.convert_to_tensor(step).numpy())
-
-    def may_pause(self) -> bool:
-        """Whether the model can run a step that applies nothing."""
-        return self._hooks.scales_loss or self._hooks.accumulates
 
     def read(self) -> window.Window | None:
         """Return the steps since the last call, `None` if there were none."""
         if "rows" not in self._rings:
             return None
-        rows = self._rings["rows"].read()
+        rows, details = self._rings["rows"].read(), np.empty(0)
         if not len(rows):
             return None
-        details = np.empty(0)
         if "details" in self._rings:
             details = self._rings["details"].read()
         return self._decoder.decode(rows, details, self._tells_loss)
 
     def _put(self, name, value):
-        """Write into the ring of that name, made when it is first needed."""
         if name not in self._rings:
             with tf.init_scope():
                 shape = tuple(value.shape)
-                self._rings[name] = ring.Ring(self._capacity, shape)
+                self._rings[name] = window.Ring(self._capacity, shape)
         self._rings[name].put(value)
 
     def _run(self, train_step, data, full):
-        """Run one train step and write a row about it."""
         if full:
             self.kept.keep(data)
-        leaves = self._hooks.leaves
+        leaves = self.hooks.leaves
         before = tf.cast(optimizers.step_number(leaves), "float32")
         with contextlib.ExitStack() as hooks:
-            notes = hooks.enter_context(self._hooks.noting(full))
-            if self._hooks.replicas == 1:
-                hooks.enter_context(self._hooks.installed())
+            notes = hooks.enter_context(self.hooks.noting(full))
+            if self.hooks.replicas == 1:
+                hooks.enter_context(self.hooks.installed())
             outputs = train_step(data)
         after = tf.cast(optimizers.step_number(leaves), "float32")
         step = tf.where(after > before, after, -after)  # negative: not applied
         self._tells_loss = notes.loss is not None
         loss: Any = notes.loss if self._tells_loss else np.nan
         loss = tf.cast(loss, "float32")
-        if self._hooks.replicas > 1:
+        if self.hooks.replicas > 1:
             loss = tf.distribute.get_replica_context().all_reduce("SUM", loss)
         if notes.gradients:
             self._put("rows", self._row(step, loss, notes))
@@ -122,28 +103,40 @@ class MeasuredStep:
     def _row(self, step, loss, notes):
         """The columns of `window.HEAD`, then half the squared norms.
 
-        The norms after clipping follow if the host cannot compute them.
+        The norms after clipping follow if the host cannot compute them. Half a
+        square is the cheapest operation that gives a norm: one per variable
+        costs 1 to 2 % of a step.
         """
-        after_rules, threshold = notes.after_rules()
-        owners = self.columns.owners
+        after_rules, threshold = {}, np.nan
+        for columns, values in notes.after_rules:
+            if isinstance(values, tf.Variable):
+                values = tf.unstack(values)
+            *halves, threshold = values
+            after_rules |= dict(zip(columns, halves, strict=True))
 
         def clipped(column, gradient):
-            if optimizers.clips_by_rules(owners[column]):
+            leaf = self.hooks.owners[column]
+            if optimizers.clips_by_rules(leaf):
                 return after_rules.get(column, np.nan)
-            gradient = optimizers.clipped_by_value(owners[column], gradient)
-            return measures.half_square(gradient)
+            if leaf.clipvalue:
+                limit = leaf.clipvalue
+                gradient = tf.clip_by_value(gradient, -limit, limit)
+            return tf.nn.l2_loss(gradient)
 
         def each(half_square):
             return [
                 half_square(column, notes.gradients[column].gradient)
                 if column in notes.gradients
                 else 0.0  # no gradient reaches it
-                for column in range(len(self.columns.paths))
+                for column in range(len(self.hooks.paths))
             ]
 
         values = [step, loss, notes.learning_rate, threshold]
-        values += each(lambda _, gradient: measures.half_square(gradient))
-        if not all(map(optimizers.norms_tell_clipping, self._hooks.leaves)):
+        values += each(lambda _, gradient: tf.nn.l2_loss(gradient))
+        if any(
+            leaf.clipvalue or optimizers.clips_by_rules(leaf)
+            for leaf in self.hooks.leaves
+        ):
             values += each(clipped)
         return tf.stack(values)
 
@@ -162,7 +155,7 @@ class MeasuredStep:
         if self.histograms:
             counts = measures.histograms(gradients)
             details = tf.concat([details, counts], axis=1)
-        count = len(self.columns.paths)
+        count = len(self.hooks.paths)
         if len(columns) < count:
             details = tf.scatter_nd(
                 np.array(columns)[:, None], details, (count, details.shape[1])

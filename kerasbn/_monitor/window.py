@@ -1,13 +1,58 @@
-"""Optimizer steps, as the host reads them out of the rings on the device."""
+"""Optimizer steps in rings on the device, and as the host reads them."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import tensorflow as tf
 
 from kerasbn._monitor import measures, optimizers
 
 HEAD = ("step", "loss", "learning_rate", "threshold")
 """The columns before the norms in each row of a ring."""
+
+
+class Ring:
+    """The last `capacity` values of one shape.
+
+    The compiled step writes them on each replica; the host reads those of the
+    first replica.
+    """
+
+    def __init__(self, capacity: int, shape: tuple[int, ...]):
+        local = {
+            "trainable": False,
+            "synchronization": tf.VariableSynchronization.ON_READ,
+            "aggregation": tf.VariableAggregation.ONLY_FIRST_REPLICA,
+        }
+        self._capacity, self._shape = capacity, shape
+        self._values = tf.Variable(tf.zeros((capacity, *shape)), **local)
+        self._count = tf.Variable(tf.zeros((), "int64"), **local)
+        self._read = 0
+
+    def put(self, value: Any) -> None:
+        place = tf.identity(self._count) % self._capacity
+        if hasattr(self._values, "values"):  # one variable per replica
+            held = tf.convert_to_tensor(self._values)
+            new = tf.tensor_scatter_nd_update(held, [[place]], value[None])
+            self._values.assign(new)
+        else:
+            update = tf.IndexedSlices(value[None], place[None])
+            self._values.scatter_update(update)
+        self._count.assign_add(1)
+
+    def read(self) -> np.ndarray:
+        """Return the values written since the last call, oldest first."""
+        count = int(_first(self._count))
+        start = max(self._read, count - self._capacity)
+        self._read = count
+        if start == count:
+            return np.empty((0, *self._shape), "float32")
+        places = np.arange(start, count) % self._capacity
+        return _first(self._values)[places]
+
+
+def _first(variable):
+    return getattr(variable, "values", [variable])[0].numpy()
 
 
 class Window(NamedTuple):
@@ -37,16 +82,15 @@ class Decoder:
     def decode(
         self, rows: np.ndarray, details: np.ndarray, tells_loss: bool
     ) -> Window:
-        """Return the steps of some rows, and their details if any."""
         hooks, scales_loss = self._hooks, self._hooks.scales_loss
         head, halves = np.split(rows, [len(HEAD)], axis=1)
         norms = np.sqrt(2.0 * halves.astype("float64"))
-        norms = norms.reshape(len(rows), -1, len(hooks.columns.paths))
+        norms = norms.reshape(len(rows), -1, len(hooks.paths))
         before, after = norms[:, 0], norms[:, -1]
         applied = head[:, 0] > 0
         skipped = ~applied & ~np.isfinite(before).all(axis=1)
         skipped &= scales_loss or any(
-            map(optimizers.skips_non_finite, hooks.leaves)
+            getattr(leaf, "skip_non_finite", False) for leaf in hooks.leaves
         )
         losses = []
         for step, loss, *_ in head[~skipped]:
@@ -79,10 +123,10 @@ class Decoder:
         )
 
     def _clipped(self, norms):
-        """Norms after the stock clipping of each optimizer."""
         norms = norms.copy()
         for leaf in self._hooks.leaves:
-            mine = self._hooks.columns.of(leaf)
+            owners = self._hooks.owners.items()
+            mine = [column for column, owner in owners if owner is leaf]
             norms[:, mine] = optimizers.clipped_norms(
                 leaf, norms[:, mine], self._hooks.replicas
             )

@@ -1,1 +1,1 @@
-"""A run for the eyes: TensorBoard, page, terminal, heat map."""
+"""A run for the eyes: TensorBoard, page, terminal, pictures."""

@@ -1,14 +1,18 @@
 """The text of a finding, laid out once for the terminal, Markdown and HTML."""
 
-from kerasbn.diagnosis import Finding
+from typing import TYPE_CHECKING
+
+# Only for types: the commands that list and copy recipes need no numpy.
+if TYPE_CHECKING:
+    from kerasbn.diagnosis import Finding
 
 
-def since(finding: Finding) -> str:
+def since(finding: "Finding") -> str:
     """Return when the problem began."""
     return f"from step {finding.step}" if finding.step else "before training"
 
 
-def facts(finding: Finding) -> dict[str, str]:
+def facts(finding: "Finding") -> dict[str, str]:
     """Return the sentences of a finding by label, in reading order."""
     found = {
         "evidence": finding.evidence,
@@ -18,7 +22,7 @@ def facts(finding: Finding) -> dict[str, str]:
     return {label: text for label, text in found.items() if text}
 
 
-def markdown(finding: Finding) -> str:
+def markdown(finding: "Finding") -> str:
     """Return a finding as Markdown."""
     lines = [
         f"**{finding.problem}** in `{finding.where}`, {since(finding)} "

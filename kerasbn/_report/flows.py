@@ -1,4 +1,4 @@
-"""The numbers that the heat maps of a run draw."""
+"""What the two heat maps of a run show: gradients and updates."""
 
 from typing import Any
 
@@ -7,32 +7,28 @@ import numpy as np
 from kerasbn._run.run import Run
 
 
-def flows(run: Run, name: str) -> list[dict[str, Any]]:
-    """Return the arguments of `heat_map.draw` for gradients and updates.
+def gradient_flow(run: Run) -> dict[str, Any]:
+    """Return arguments of `heat_map.draw`: window maxima of the RMS."""
+    rms = run.tables["gradient_norm_max"] / np.sqrt(run.sizes)
+    return {**_rows(run, rms), "title": f"Gradient flow of {run.name!r}"}
 
-    Rows are the kernels, or all variables where there is no kernel.
-    """
+
+def update_flow(run: Run) -> dict[str, Any]:
+    """Return arguments of `heat_map.draw`: updates over weights."""
+    return {
+        **_rows(run, run.tables["update_ratio"]),
+        "title": f"Updates of {run.name!r}",
+        "label": "update / weights",
+        "limits": (-7.0, 0.0),
+    }
+
+
+def _rows(run, table):
+    """The kernels, or all variables where there is no kernel."""
     kernels = [i for i, shape in enumerate(run.shapes) if len(shape) > 1]
     shown = kernels or list(range(len(run.shapes)))
-    sizes = [np.prod(shape) for shape in run.shapes]
-    rows = {
+    return {
         "steps": run.steps,
+        "rms": table[:, shown].T,
         "labels": [run.paths[i].removesuffix("/kernel") for i in shown],
     }
-    gradients = run.tables["gradient_norm_max"] / np.sqrt(sizes)
-    return [
-        {
-            **rows,
-            "rms": gradients[:, shown].T,
-            "title": f"Gradient flow of {name!r}",
-            "label": "RMS of the gradient",
-            "limits": (-9.0, 1.0),
-        },
-        {
-            **rows,
-            "rms": run.tables["update_ratio"][:, shown].T,
-            "title": f"Updates of {name!r}",
-            "label": "update / weights",
-            "limits": (-7.0, 0.0),
-        },
-    ]

@@ -31,7 +31,7 @@ def html(run: Run, diagnosis: Diagnosis, name: str) -> str:
         undefined=jinja2.StrictUndefined,
     )
     environment.filters["code"] = _with_code
-    model = run.model.get("name") or name
+    model = run.name or name
     caption = loss_curve.caption(run) if len(run.steps) else ""
     return environment.get_template("page.html").render(
         model=model,
@@ -44,11 +44,16 @@ def html(run: Run, diagnosis: Diagnosis, name: str) -> str:
         caption=caption,
         curve="Loss" in caption and _base64(loss_curve.png(run)),
         maps={
-            each["title"]: _base64(heat_map.png(**each))
-            for each in (flows.flows(run, model) if len(run.steps) else ())
+            each["title"]: _base64(heat_map.png(**each)) for each in _flows(run)
         },
         settings=_settings(run),
     )
+
+
+def _flows(run):
+    if not len(run.steps):
+        return []
+    return [flows.gradient_flow(run), flows.update_flow(run)]
 
 
 def _verdict(count):
@@ -82,11 +87,13 @@ def _span(run, name):
 def _settings(run: Run) -> dict[str, Any]:
     entries = sum(int(np.prod(shape)) for shape in run.shapes)
     rows = {
-        "model": run.model.get("name"),
+        "model": run.name,
         "layers": len(run.model.get("layers") or []) or None,
         "trainable variables": f"{len(run.paths)}, of {entries:,} entries",
         "output activation": (run.model.get("output") or {}).get("activation"),
         "loss": run.model.get("loss"),
         **run.settings,
     }
-    return {name: value for name, value in rows.items() if value is not None}
+    return {
+        name: value for name, value in rows.items() if value not in (None, "")
+    }

@@ -2,14 +2,17 @@
 
 import shutil
 import textwrap
+from typing import TYPE_CHECKING
 
 from kerasbn._report import finding_text
-from kerasbn.diagnosis import Finding
+
+if TYPE_CHECKING:
+    from kerasbn.diagnosis import Finding
 
 _MARGIN = " " * 13
 
 
-def page(number: int, finding: Finding) -> str:
+def page(number: int, finding: "Finding") -> str:
     """Return one finding, a labelled paragraph for each fact."""
     lines = [
         f"{number}. {finding.problem} in {finding.where} "

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import keras
 
 from kerasbn._graph import graph, keras_internals, kinds, rebuild
-from kerasbn._monitor import optimizer_copy
+from kerasbn._monitor import optimizers
 from kerasbn._rescue import layer_edits, normalization_edits
 from kerasbn._rescue.anatomy import Anatomy
 from kerasbn.diagnosis._remedies import REMEDIES, write
@@ -89,7 +89,7 @@ def apply(
     # Keras has no public record of what `compile` was given; with Keras 3.15.
     given = model._compile_config.config
     result.compile(
-        optimizer=optimizer_copy.copied(
+        optimizer=optimizers.copied(
             model.optimizer,
             options.get("clipping"),
             options.get("learning_rate"),

@@ -200,7 +200,8 @@ class _Search:
         except Exception:  # a loss that cannot take these labels
             trial = Trial(changes, -1.0, 0.0, math.nan, self._static, 0)
         else:
-            run = monitor.run._replace(planned_steps=self._planned)
+            run = monitor.run
+            run.planned_steps = self._planned  # not those of the trial
             findings = _judge.judge(run)[0] or ([] if changes else self._static)
             symptoms = self._symptoms = Symptoms(run)
             score, gain = score_of(model, *self._validation)

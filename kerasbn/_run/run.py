@@ -1,102 +1,154 @@
-"""All that is known of a run, in numbers: from a monitor or from its files."""
+"""The one record of a run: filled by a monitor or from files, then judged."""
 
-import json
-from typing import Any, NamedTuple
+import dataclasses
+import functools
+from collections.abc import Iterator
+from dataclasses import field
+from typing import Any
 
 import numpy as np
 
+from kerasbn._run.history import History, joined, of_layers
+from kerasbn._run.readings import (
+    GROUPS,
+    SCALARS,
+    NonFinite,
+    Reading,
+    is_recorded,
+    measured,
+)
 
-class Run(NamedTuple):
-    """A run, as rules judge it.
+_VIEWS = ("steps", "scalars", "tables")
+
+
+@dataclasses.dataclass
+class Run:
+    """All that is known of a run, in numbers.
 
     Attributes:
-        steps: Optimizer step of each reading, shape `(readings,)`.
-        scalars: By name, one number per reading.
-        tables: By group, shape `(readings, variables)`.
+        name: Name of the model.
         paths: Path of each trainable variable, in the order of the model.
         shapes: Shape of each.
-        layers: What epoch ends read of the layers: step, then numbers by
+        readings: The recorded steps, oldest first. Only `receive` changes them,
+            so that the views below stay in step with them.
+        layers: Readings of the layers at epoch ends: the step, then numbers by
             measure and path.
-        settings: Of the optimizer.
-        model: See `_inspection.describe_model`; empty if unknown.
-        data: See `_inspection.describe_data`; empty if unknown.
+        settings: Settings of the optimizer.
+        model: See `inspection.describe_model`; empty if unknown.
+        data: See `inspection.describe_data`; empty if unknown.
         planned_steps: Steps that training is to take, 0 if unknown.
-        non_finite: Step, variable and origin of the first NaN or Inf.
+        non_finite: Where the first NaN or Inf was.
+        before: The same run when other variables were trainable; it comes
+            first in the history.
+        steps: Step of each reading, shape `(readings,)`.
+        scalars: One number per reading, by name.
+        tables: Arrays of shape `(readings, variables)`, by group.
     """
 
-    steps: np.ndarray
-    scalars: dict[str, np.ndarray]
-    tables: dict[str, np.ndarray]
-    paths: list[str]
-    shapes: list[tuple[int, ...]]
-    layers: list[tuple[int, dict[str, dict[str, float]]]]
-    settings: dict[str, Any]
-    model: dict[str, Any]
-    data: dict[str, Any]
-    planned_steps: int
-    non_finite: tuple[int, str, str] | None
+    name: str = ""
+    paths: list[str] = field(default_factory=list)
+    shapes: list[tuple[int, ...]] = field(default_factory=list)
+    readings: list[Reading] = field(default_factory=list)
+    layers: list[tuple[int, dict[str, dict[str, float]]]] = field(
+        default_factory=list
+    )
+    settings: dict[str, Any] = field(default_factory=dict)
+    model: dict[str, Any] = field(default_factory=dict)
+    data: dict[str, Any] = field(default_factory=dict)
+    planned_steps: int = 0
+    non_finite: NonFinite | None = None
+    before: "Run | None" = None
+
+    def __post_init__(self):
+        # Norms and loss of each step since the last reading.
+        self._since: list[tuple[np.ndarray, float]] = []
+
+    @functools.cached_property
+    def steps(self) -> np.ndarray:
+        return np.array([each.step for each in self.readings], int)
+
+    @functools.cached_property
+    def scalars(self) -> dict[str, np.ndarray]:
+        names = self.readings[0].scalars if self.readings else SCALARS
+        return {
+            name: np.array([r.scalars[name] for r in self.readings], "float64")
+            for name in names
+        }
+
+    @functools.cached_property
+    def tables(self) -> dict[str, np.ndarray]:
+        names = self.readings[0].groups if self.readings else GROUPS
+        shape = len(self.readings), len(self.paths)
+        return {
+            name: np.array([r.groups[name] for r in self.readings]).reshape(
+                shape
+            )
+            for name in names
+        }
+
+    @property
+    def sizes(self) -> np.ndarray:
+        """Number of entries of each variable."""
+        return np.array([np.prod(shape) for shape in self.shapes])
+
+    def receive(self, window: Any, every: int) -> Iterator[Reading]:
+        """Take a `train_step.Window`, and yield each reading that it gives."""
+        if window.first_skipped is not None and not window.scales_loss:
+            step, norms, loss = window.first_skipped
+            self._see(step, norms, loss, window.tells_loss)
+        for row, step in enumerate(window.steps.tolist()):
+            self._rewind(step)
+            norms, loss = window.norms[row], float(window.losses[row])
+            self._since.append((norms, loss))
+            self._see(step, norms, loss, window.tells_loss)
+            if step in window.details and is_recorded(step, every):
+                reading = measured(window, row, self._since, self.sizes)
+                self._since = []
+                self.readings.append(reading)
+                self._forget_views()
+                yield reading
+
+    def history(self) -> History:
+        """Return the readings as a flat dict of arrays."""
+        columns = {"step": self.steps, **self.scalars}
+        for group, table in self.tables.items() if self.readings else ():
+            for path, column in zip(self.paths, table.T, strict=True):
+                columns[f"{group}/{path}"] = column
+        if self.before is None:
+            return History(columns)
+        return joined(self.before.history(), History(columns))
+
+    def layer_history(self) -> History:
+        """Return the readings of the layers as a flat dict of arrays."""
+        return of_layers(self.layers)
 
     def until(self, step: int) -> "Run":
-        """The same run as it stood at an earlier step."""
-        kept = self.steps <= step
+        """Return the same run as it stood at an earlier step."""
         found = self.non_finite
-        return self._replace(
-            steps=self.steps[kept],
-            scalars={k: v[kept] for k, v in self.scalars.items()},
-            tables={k: v[kept] for k, v in self.tables.items()},
+        return dataclasses.replace(
+            self,
+            readings=[each for each in self.readings if each.step <= step],
             layers=[each for each in self.layers if each[0] <= step],
-            non_finite=found if found and found[0] <= step else None,
+            non_finite=found if found and found.step <= step else None,
         )
 
+    def _see(self, step, norms, loss, tells_loss):
+        """Note where a gradient first held NaN or Inf."""
+        places = np.flatnonzero(~np.isfinite(norms))
+        if len(places) and self.non_finite is None:
+            origin = "backward" if np.isfinite(loss) else "forward"
+            self.non_finite = NonFinite(
+                step,
+                self.paths[places[-1]],
+                origin if tells_loss else "unknown",
+            )
 
-def from_directory(log_dir: str) -> Run:
-    """Read the run that `GradientMonitor` wrote into a directory.
+    def _rewind(self, step):
+        """Drop readings from that step on: a callback has gone back."""
+        while self.readings and self.readings[-1].step >= step:
+            self.readings.pop()
+            self._forget_views()
 
-    Raises:
-        ValueError: If the directory holds no run, or one without a reading.
-    """
-    from kerasbn._events import writer
-
-    series = writer.read(log_dir)
-    if not {"readings/description", "readings/step", "readings/variables"} <= (
-        series.keys()
-    ):
-        raise ValueError(
-            "`log_dir` must hold a run with at least one reading. "
-            f"Received: log_dir={log_dir!r}, whose files end before the first. "
-            "Train for some steps with GradientMonitor(log_dir)."
-        )
-
-    def notes(tag):
-        return [(s, json.loads(str(v))) for s, v in series.get(tag, [])]
-
-    description = notes("readings/description")[-1][1]
-    shape = (len(description["groups"]), len(description["variables"]))
-    tables = dict(series["readings/variables"])
-    rows = [
-        (step, values, tables[step])
-        for step, values in series["readings/step"]
-        if step in tables and tables[step].shape == shape  # else cut off
-    ]
-    table = np.array([row for *_, row in rows], "float64").reshape(-1, *shape)
-    scalars = np.array([values for _, values, _ in rows], "float64")
-    groups = {g: table[:, i] for i, g in enumerate(description["groups"])}
-    sizes = [np.prod(each) for each in description["shapes"]]
-    groups["gradient_rms"] = groups["gradient_norm"] / np.sqrt(sizes)
-    found = notes("readings/non_finite")
-    data = notes("readings/data")
-    return Run(
-        steps=np.array([step for step, *_ in rows], int),
-        scalars={
-            name: scalars[:, i] for i, name in enumerate(description["scalars"])
-        },
-        tables=groups,
-        paths=description["variables"],
-        shapes=[tuple(each) for each in description["shapes"]],
-        layers=notes("readings/layers"),
-        settings=description["settings"],
-        model=description.get("description", {}),
-        data=data[-1][1] if data else {},
-        planned_steps=description.get("planned_steps", 0),
-        non_finite=tuple(found[-1][1]) if found else None,
-    )
+    def _forget_views(self):
+        for view in _VIEWS:
+            vars(self).pop(view, None)

@@ -70,7 +70,6 @@ class Adaptive(_rule.Rule):
         self.exclude = None if exclude is None else list(exclude)
 
     def clip(self, gradients, variables, norm, applied):
-        """Return the gradients with each unit scaled separately."""
         clipped = list(gradients)
         groups = collections.defaultdict(list)
         for place, variable in enumerate(variables):

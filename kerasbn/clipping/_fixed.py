@@ -28,7 +28,6 @@ class ByValue(_rule.Rule):
         self.clipvalue = clipvalue
 
     def clip(self, gradients, variables, norm, applied):
-        """Return each entry within `[-clipvalue, clipvalue]`."""
         return [ops.clip(g, -self.clipvalue, self.clipvalue) for g in gradients]
 
 
@@ -54,10 +53,12 @@ class ByNorm(_rule.Rule):
         self.clipnorm = clipnorm
 
     def clip(self, gradients, variables, norm, applied):
-        """Return each gradient scaled to a norm of at most `clipnorm`."""
-        return [
-            _rule.scaled([g], _norm(g), self.clipnorm)[0] for g in gradients
-        ]
+        clipped = []
+        for gradient in gradients:
+            # The square of 256 overflows float16.
+            square = ops.sum(ops.square(ops.cast(gradient, "float32")))
+            clipped += _rule.scaled([gradient], ops.sqrt(square), self.clipnorm)
+        return clipped
 
 
 @keras.saving.register_keras_serializable("kerasbn")
@@ -83,10 +84,4 @@ class ByGlobalNorm(_rule.Rule):
         self.threshold = self.global_clipnorm = global_clipnorm
 
     def clip(self, gradients, variables, norm, applied):
-        """Return all gradients scaled by one number."""
         return _rule.scaled(gradients, norm, self.global_clipnorm)
-
-
-def _norm(gradient):
-    # The square of 256 overflows float16.
-    return ops.sqrt(ops.sum(ops.square(ops.cast(gradient, "float32"))))

@@ -44,49 +44,34 @@ class Rule:
     def __str__(self) -> str:
         """Return the call that makes this rule."""
         config = self.get_config().items()
-        arguments = ", ".join(f"{name}={value!r}" for name, value in config)
-        return f"{type(self).__name__}({arguments})"
+        arguments = (f"{name}={value!r}" for name, value in config)
+        return f"{type(self).__name__}({', '.join(arguments)})"
 
     def copied(self) -> "Rule":
-        """Return a fresh rule with the same arguments.
-
-        Raises:
-            ValueError: If `get_config` leaves an argument out.
-        """
+        """Return a fresh rule with the same arguments."""
         config = self.get_config()
-        kinds = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD
-        lost = [
-            each.name
-            for each in inspect.signature(type(self)).parameters.values()
-            if each.name not in config and each.kind not in kinds
-        ]
+        lost = inspect.getfullargspec(type(self).__init__)
+        lost = {*lost.args[1:], *lost.kwonlyargs}.difference(config)
         if lost:
             raise ValueError(
                 "`get_config` of a rule must return all arguments of its "
                 f"`__init__`. Received: {type(self).__name__}, whose config "
-                f"has no {', '.join(lost)}."
+                f"has no {', '.join(sorted(lost))}."
             )
         return self.from_config(config)
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "Rule":
-        """Make a rule from its configuration."""
         return cls(**config)
 
 
-def check_positive(**arguments: float) -> None:
-    """Refuse anything but positive numbers."""
+def check_positive(advice: str = "", **arguments: float) -> None:
     for name, value in arguments.items():
-        if not is_positive(value):
+        if not (is_number(value) and value > 0):
             raise ValueError(
                 f"`{name}` must be a positive number. "
-                f"Received: {name}={value!r}."
+                f"Received: {name}={value!r}.{advice}"
             )
-
-
-def is_positive(value: object) -> bool:
-    """Return whether this is a positive number."""
-    return is_number(value) and value > 0
 
 
 def is_number(value: object) -> TypeGuard[float]:

@@ -48,7 +48,6 @@ class AutoClip(_rule.Rule):
         self.window = window
 
     def build(self, add_variable):
-        """Create the history, a ring buffer, and the count of steps."""
         # Empty places are infinite, so that they sort last.
         history = keras.initializers.Constant(float("inf"))
         self._history = add_variable("history", (self.window,), history)
@@ -56,7 +55,6 @@ class AutoClip(_rule.Rule):
         self.threshold = add_variable("threshold", (), "zeros")
 
     def clip(self, gradients, variables, norm, applied):
-        """Return all gradients scaled by one number."""
         history, count = self._history.value, self._count.value
         place = ops.cast(ops.mod(count, self.window), "int32")
         here = ops.equal(ops.arange(self.window, dtype="int32"), place)
@@ -129,14 +127,12 @@ class ZClip(_rule.Rule):
         self.warmup_steps = warmup_steps
 
     def build(self, add_variable):
-        """Create the mean, the variance and the count of steps."""
         self._mean = add_variable("mean", (), "zeros")
         self._variance = add_variable("variance", (), "zeros")
         self._count = add_variable("count", (), "zeros")
         self.threshold = add_variable("threshold", (), "zeros")
 
     def clip(self, gradients, variables, norm, applied):
-        """Return all gradients scaled by one number."""
         mean, variance = self._mean.value, self._variance.value
         count = self._count.value
         is_warm = count >= self.warmup_steps

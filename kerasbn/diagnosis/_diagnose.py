@@ -4,7 +4,8 @@ import functools
 import os
 from typing import Any
 
-from kerasbn._run.run import Run, from_directory
+from kerasbn._run.files import from_directory
+from kerasbn._run.run import Run
 from kerasbn.diagnosis._finding import Diagnosis
 from kerasbn.diagnosis._judge import judge
 

@@ -3,12 +3,13 @@
 import keras
 from keras import ops
 
-from kerasbn.layers import _checks, _moments
-from kerasbn.layers._batch_counts import CountsBatches
+from kerasbn.layers import _moments, _moving_statistics
 
 
 @keras.saving.register_keras_serializable("kerasbn")
-class BatchNormalization(keras.layers.BatchNormalization, CountsBatches):
+class BatchNormalization(
+    keras.layers.BatchNormalization, _moving_statistics.CountsBatches
+):
     """Batch normalization with moving statistics that are right early on.
 
     A drop-in for `keras.layers.BatchNormalization`. The stock layer starts its
@@ -70,7 +71,7 @@ class BatchNormalization(keras.layers.BatchNormalization, CountsBatches):
     ):
         # The stock layer refuses this argument on other backends.
         synchronized = kwargs.pop("synchronized", False)
-        momentum = _checks.checked_momentum(momentum)
+        momentum = _moving_statistics.checked_momentum(momentum)
         super().__init__(axis, momentum, epsilon, **kwargs)
         self.synchronized = synchronized
         if self.renorm:
@@ -80,8 +81,7 @@ class BatchNormalization(keras.layers.BatchNormalization, CountsBatches):
             )
 
     def build(self, input_shape):
-        """Create the weights of the stock layer, then the counts."""
-        _checks.check_axis(self.axis, input_shape)
+        _moving_statistics.check_axis(self.axis, input_shape)
         super().build(input_shape)
         self._add_batch_counts()
 
@@ -100,22 +100,19 @@ class BatchNormalization(keras.layers.BatchNormalization, CountsBatches):
             )
             parameters = self.axis, self.beta, self.gamma, self.epsilon
             outputs = ops.batch_normalization(x, mean, variance, *parameters)
-        self._move(ops.stop_gradient(mean), ops.stop_gradient(variance))
-        return ops.cast(outputs, self.compute_dtype)
-
-    def _move(self, mean, variance):
-        # Finite, and not all 0 as for a batch of one row: log(0) is -inf.
-        usable = ops.isfinite(ops.log(ops.sum(variance)))
         change = ops.maximum(
             1.0 - self.momentum,
             self.warm_up_batches / (self.seen_batches + self.warm_up_batches),
         )
 
         def moved(moving, batch):
+            batch = ops.stop_gradient(batch)
             return moving, moving + (batch - moving) * change
 
         self._update(
-            usable,
+            # Finite, and not all 0 as for a batch of one row: log(0) is -inf.
+            ops.isfinite(ops.log(ops.sum(variance))),
             moved(self.moving_mean, mean),
             moved(self.moving_variance, variance),
         )
+        return ops.cast(outputs, self.compute_dtype)

@@ -3,8 +3,7 @@
 import keras
 from keras import ops
 
-from kerasbn.layers import _checks, _moments
-from kerasbn.layers._batch_counts import CountsBatches
+from kerasbn.layers import _moments, _moving_statistics
 
 # A float32 feature that varies by less than this share of its mean is constant
 # but for rounding noise (float32 resolves 1.2e-7 of the mean).
@@ -12,7 +11,9 @@ CONSTANT = 1e-6
 
 
 @keras.saving.register_keras_serializable("kerasbn")
-class InputBatchNormalization(keras.layers.Layer, CountsBatches):
+class InputBatchNormalization(
+    keras.layers.Layer, _moving_statistics.CountsBatches
+):
     """Batch normalization as the first layer, in place of a `StandardScaler`.
 
     The moving statistics pool all rows seen so far, with the variance within
@@ -68,7 +69,7 @@ class InputBatchNormalization(keras.layers.Layer, CountsBatches):
         # The policy mixed_float16 would cast raw features to float16 first.
         super().__init__(**{**kwargs, "dtype": "float32"})
         self.axis = int(axis)
-        self.momentum = _checks.checked_momentum(momentum)
+        self.momentum = _moving_statistics.checked_momentum(momentum)
         if bound is not None and not bound > 0:
             raise ValueError(
                 "`bound` must be a positive number of deviations. "
@@ -78,14 +79,13 @@ class InputBatchNormalization(keras.layers.Layer, CountsBatches):
         self.supports_masking = True
 
     def build(self, input_shape):
-        """Create the moving statistics and the counts."""
-        _checks.check_axis(self.axis, input_shape)
-        features = {self.axis: input_shape[self.axis]}
+        _moving_statistics.check_axis(self.axis, input_shape)
+        width = input_shape[self.axis]
         self.input_spec = keras.layers.InputSpec(
-            ndim=len(input_shape), axes=features
+            ndim=len(input_shape), axes={self.axis: width}
         )
 
-        def weight(name, start, shape=(input_shape[self.axis],)):
+        def weight(name, start, shape=(width,)):
             return self.add_weight(shape, start, trainable=False, name=name)
 
         # Sums are relative to an origin within the data: float32 resolves only
@@ -102,15 +102,13 @@ class InputBatchNormalization(keras.layers.Layer, CountsBatches):
         return self.origin + self.moving_offset
 
     def call(self, inputs, training=None, mask=None):
-        """Normalize `inputs`, in training after pooling them."""
         x = ops.cast(inputs, "float32")
         if training and self.trainable:
             self._pool(x, mask)
         variance = ops.convert_to_tensor(self.moving_variance)
         constant = variance <= ops.square(CONSTANT * self.moving_mean)
-        scale = ops.where(
-            constant, 0.0, ops.rsqrt(ops.where(constant, 1.0, variance))
-        )
+        scale = ops.rsqrt(ops.where(constant, 1.0, variance))
+        scale = ops.where(constant, 0.0, scale)
         outputs = x
         for center in (self.origin, self.moving_offset):
             outputs = outputs - _moments.broadcast(center, x, self.axis)
@@ -147,14 +145,9 @@ class InputBatchNormalization(keras.layers.Layer, CountsBatches):
         )
 
     def compute_output_shape(self, input_shape):
-        """Return `input_shape`, which normalization keeps."""
         return input_shape
 
     def get_config(self):
-        """Return the arguments of the constructor."""
-        return {
-            **super().get_config(),
-            "axis": self.axis,
-            "momentum": self.momentum,
-            "bound": self.bound,
-        }
+        names = ("axis", "momentum", "bound")
+        own = {name: getattr(self, name) for name in names}
+        return super().get_config() | own

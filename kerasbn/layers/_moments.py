@@ -11,7 +11,6 @@ from keras import ops
 
 
 def _all_but(x, axis):
-    """Return all axes but that of the features."""
     return [i for i in range(len(x.shape)) if i != axis % len(x.shape)]
 
 

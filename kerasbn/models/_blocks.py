@@ -1,4 +1,4 @@
-"""Layers that the builders put together: hidden blocks and the output."""
+"""Parts that the builders put together."""
 
 from typing import Any, NamedTuple
 
@@ -9,7 +9,7 @@ from kerasbn.models import _checks, _initializers
 
 
 class HiddenBlock(NamedTuple):
-    """Options of a hidden layer: its kernel, normalization and activation."""
+    """Options of a hidden layer."""
 
     activation: Any
     kernel_initializer: Any
@@ -18,24 +18,29 @@ class HiddenBlock(NamedTuple):
     shared_axes: list[int] | None = None  # PReLU: pixels share their slope
 
     def check(self):
-        """Refuse unknown options, and return the block."""
+        """Return the block, if its options are known."""
         _checks.check_normalization(self.normalization)
         _checks.check_choice("placement", self.placement, ("before", "after"))
-        _checks.check_activation("activation", self.activation)
+        kind = self.activation
+        if not isinstance(kind, keras.layers.Layer) and kind != "prelu":
+            _checks.check_activation_name("activation", kind, ", or a layer")
         return self
 
     def kernel(self, layer, label, ends_residual=False):
-        """Return the layer that holds the kernel."""
         if ends_residual and self.normalization is None:
             chosen = "zeros"
         else:
-            chosen = _initializers.copied_or_fitting(
+            chosen = _initializers.fitting(
                 self.kernel_initializer, self.activation
             )
         # Batch normalization right after it would subtract any bias again;
         # layer normalization without the bias would lose its input's length.
         use_bias = self.normalization != "batch" or self.placement == "after"
         return layer(use_bias=use_bias, kernel_initializer=chosen, name=label)
+
+    def layers(self, layer, label, ends_residual=False):
+        kernel = self.kernel(layer, label, ends_residual)
+        return [kernel, *self.layers_after(label, ends_residual)]
 
     def layers_after(self, label, ends_residual=False):
         """Return the normalization and the activation, in order."""
@@ -70,7 +75,6 @@ def normalization_layers(kind, name, starts_at_zero=False):
 
 
 def output_layer(units, activation):
-    """Return the Dense layer at the end."""
     return keras.layers.Dense(
         units,
         activation=activation,
@@ -78,3 +82,9 @@ def output_layer(units, activation):
         dtype="float32",  # half precision is too coarse for softmax and loss
         name="output",
     )
+
+
+def chained(x, layers):
+    for layer in layers:
+        x = layer(x)
+    return x

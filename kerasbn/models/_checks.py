@@ -7,7 +7,6 @@ import keras
 
 
 def check_integers(argument, values):
-    """Refuse anything but a sequence of positive integers."""
     held = values if isinstance(values, Sequence) else []
     if not held or not all(_is_positive_integer(each) for each in held):
         raise ValueError(
@@ -17,7 +16,6 @@ def check_integers(argument, values):
 
 
 def check_integer(argument, value):
-    """Refuse anything but a positive integer."""
     if not _is_positive_integer(value):
         raise ValueError(
             f"`{argument}` must be a positive integer. "
@@ -42,7 +40,6 @@ def is_shape(value: object, rank: int | None = None, may_vary: bool = False):
 
 
 def check_choice(argument, value, choices):
-    """Refuse anything but one of the choices."""
     if value not in choices:
         raise ValueError(
             f"`{argument}` must be one of {', '.join(map(repr, choices))}. "
@@ -51,32 +48,19 @@ def check_choice(argument, value, choices):
 
 
 def check_normalization(value):
-    """Refuse an unknown kind of normalization."""
     check_choice("normalization", value, ("batch", "layer", None))
 
 
-def check_activation(argument, value):
-    """Refuse anything but the name of an activation or a layer."""
-    if not isinstance(value, keras.layers.Layer) and value != "prelu":
-        check_activation_name(argument, value, ", or a layer")
-
-
 def check_activation_name(argument, value, alternative=""):
-    """Refuse an activation that cannot be used inside another layer."""
-    if isinstance(value, keras.layers.Layer) or not _is_activation(value):
+    # A class, such as `keras.layers.ReLU` without its brackets, is callable.
+    is_known = not isinstance(value, keras.layers.Layer | type)
+    try:
+        keras.activations.get(value)
+    except (TypeError, ValueError):
+        is_known = False
+    if not is_known:
         raise ValueError(
             f"`{argument}` must be the name of a Keras activation{alternative}."
             f' Received: {argument}={value!r}. Use "elu", "relu", "tanh" or '
             "another name from `keras.activations`."
         )
-
-
-def _is_activation(value):
-    # A class, such as `keras.layers.ReLU` without its brackets, is callable.
-    if isinstance(value, type):
-        return False
-    try:
-        keras.activations.get(value)
-    except (TypeError, ValueError):
-        return False
-    return True

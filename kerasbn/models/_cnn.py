@@ -8,6 +8,8 @@ import keras
 from kerasbn.layers import InputBatchNormalization
 from kerasbn.models import _blocks, _checks, _initializers
 
+_convolution = partial(keras.layers.Conv2D, data_format="channels_last")
+
 
 def cnn(
     input_shape: tuple[int | None, ...],
@@ -97,16 +99,9 @@ def cnn(
         halvings += halves
         label = f"conv_{index}"
         convolution = partial(
-            keras.layers.Conv2D,
-            count,
-            kernel_size=3,
-            strides=1 + halves,
-            padding="same",
-            data_format="channels_last",
+            _convolution, count, 3, strides=1 + halves, padding="same"
         )
-        x = hidden.kernel(convolution, label, ends_residual)(x)
-        for layer in hidden.layers_after(label, ends_residual):
-            x = layer(x)
+        x = _blocks.chained(x, hidden.layers(convolution, label, ends_residual))
         if ends_residual:
             shortcut = _shortcut(start, count, halvings, label, hidden)
             x = keras.layers.Add(name=f"{label}_add")([shortcut, x])
@@ -135,19 +130,16 @@ def _shortcut(x, filters, halvings, label, hidden):
             data_format="channels_last",
             name=f"{label}_shortcut_pooling",
         )(x)
-    x = keras.layers.Conv2D(
+    x = _convolution(
         filters,
         1,
-        data_format="channels_last",
         use_bias=hidden.normalization != "batch",
         kernel_initializer=_initializers.initializer("linear"),
         name=f"{label}_shortcut",
     )(x)
-    for layer in _blocks.normalization_layers(
-        hidden.normalization, f"{label}_shortcut_normalization"
-    ):
-        x = layer(x)
-    return x
+    name = f"{label}_shortcut_normalization"
+    layers = _blocks.normalization_layers(hidden.normalization, name)
+    return _blocks.chained(x, layers)
 
 
 def _check_image(input_shape, filters):

@@ -102,32 +102,26 @@ def dcgan(
     ]
     for index, count in enumerate(filters[-2::-1]):
         label = f"upsampling_{index}"
-        generator.append(relu.kernel(partial(_doubling, count), label))
-        generator += relu.layers_after(label)
+        generator += relu.layers(partial(_doubling, count), label)
     image = partial(_doubling, channels, activation="tanh", dtype="float32")
     generator.append(plain.kernel(image, "image"))
 
     discriminator = []
     for index, count in enumerate(filters):
         label, hidden = f"downsampling_{index}", leaky if index else plain
-        discriminator.append(hidden.kernel(partial(_halving, count), label))
-        discriminator += hidden.layers_after(label)
+        discriminator += hidden.layers(partial(_halving, count), label)
     output = partial(keras.layers.Dense, 1, dtype="float32")
     discriminator += [
         keras.layers.Flatten("channels_last", name="flatten"),
         plain.kernel(output, "output"),
     ]
+    noise, images = keras.Input((latent_dim,)), keras.Input(image_shape)
+    made = _blocks.chained(noise, generator)
+    judged = _blocks.chained(images, discriminator)
     return (
-        _chain((latent_dim,), generator, f"{name}_generator"),
-        _chain(image_shape, discriminator, f"{name}_discriminator"),
+        keras.Model(noise, made, name=f"{name}_generator"),
+        keras.Model(images, judged, name=f"{name}_discriminator"),
     )
-
-
-def _chain(input_shape, layers, name):
-    inputs = x = keras.Input(input_shape)
-    for layer in layers:
-        x = layer(x)
-    return keras.Model(inputs, x, name=name)
 
 
 def _check_image(image_shape, filters):

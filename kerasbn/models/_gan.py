@@ -88,11 +88,9 @@ class GAN(keras.Model):
         # Again for the generator, with the discriminator's weights held fixed.
         weights = map(ops.convert_to_tensor, judge.trainable_variables)
         state = map(ops.convert_to_tensor, judge.non_trainable_variables)
+        weights = [*map(ops.stop_gradient, weights)]
         passed, _ = judge.stateless_call(
-            [*map(ops.stop_gradient, weights)],
-            [*state],
-            made,
-            training=training,
+            weights, [*state], made, training=training
         )
         real = ops.ones_like(y_pred)
         labels = ops.concatenate([real, 1.0 - real])
@@ -107,7 +105,6 @@ class GAN(keras.Model):
         return loss
 
     def get_config(self):
-        """Return the arguments of the constructor."""
         serialize = keras.saving.serialize_keras_object
         return {
             "name": self.name,
@@ -117,11 +114,9 @@ class GAN(keras.Model):
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
-        """Build the model that `get_config` describes."""
+        make = keras.saving.deserialize_keras_object
         pair = {
-            each: keras.saving.deserialize_keras_object(
-                config[each], custom_objects=custom_objects
-            )
+            each: make(config[each], custom_objects=custom_objects)
             for each in ("generator", "discriminator")
         }
-        return cls(**{**config, **pair})
+        return cls(**config | pair)

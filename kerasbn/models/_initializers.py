@@ -21,7 +21,7 @@ def initializer(activation):
     return _INITIALIZERS.get(name, "he_normal")
 
 
-def copied_or_fitting(kernel_initializer, activation):
+def fitting(kernel_initializer, activation):
     """Return a copy of the user's, as an instance would repeat its weights."""
     if isinstance(kernel_initializer, keras.initializers.Initializer):
         return kernel_initializer.clone()

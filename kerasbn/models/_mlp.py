@@ -63,7 +63,7 @@ def mlp(
         A functional `keras.Model`, not compiled, with an output in float32.
 
     Raises:
-        ValueError: If a shape, a number of units or a name is not valid.
+        ValueError: If a shape, a number or a name is not valid.
 
     Example:
     >>> import kerasbn
@@ -101,18 +101,15 @@ def mlp(
         ends_residual = (
             residual and shortcut is not None and shortcut.shape[-1] == units
         )
-        before = x
         label = f"hidden_{index}"
         dense = partial(keras.layers.Dense, units)
-        x = hidden.kernel(dense, label, ends_residual)(x)
-        for layer in hidden.layers_after(label, ends_residual):
-            x = layer(x)
+        layers = hidden.layers(dense, label, ends_residual)
         if dropout:
-            x = keras.layers.Dropout(dropout, name=f"{label}_dropout")(x)
+            layers += [keras.layers.Dropout(dropout, name=f"{label}_dropout")]
+        before, x = x, _blocks.chained(x, layers)
         if ends_residual:
             x = keras.layers.Add(name=f"{label}_add")([shortcut, x])
-            shortcut = None
-        else:
-            shortcut = before
+            before = None
+        shortcut = before
     outputs = _blocks.output_layer(output_units, output_activation)(x)
     return keras.Model(inputs, outputs, name=name)

@@ -54,9 +54,9 @@ def rnn(
             steps, sequences may have any length.
         units: Units of each recurrent layer, first to last.
         output_units: Units of the output layer.
+        output_activation: Activation of the output layer. `None` is linear.
         cell: "gru", "lstm" or "simple_rnn". A GRU learns as well as an LSTM
             with three quarters of the weights (Chung et al., 2014).
-        output_activation: Activation of the output layer. `None` is linear.
         activation: Keras name of the activation inside the cell. Unbounded ones
             explode over many steps, and only tanh is fast on a GPU.
         kernel_initializer: Initializer of the input kernels; see `mlp`.
@@ -121,16 +121,16 @@ def rnn(
         x = _CELLS[cell](
             count,
             activation=activation,
-            kernel_initializer=_initializers.copied_or_fitting(
+            kernel_initializer=_initializers.fitting(
                 kernel_initializer, activation
             ),
             return_sequences=return_sequences or index < len(units) - 1,
             name=label,
         )(x)
-        for layer in _blocks.normalization_layers(
+        layers = _blocks.normalization_layers(
             normalization, f"{label}_normalization"
-        ):
-            x = layer(x)
+        )
+        x = _blocks.chained(x, layers)
         if dropout:
             x = keras.layers.Dropout(dropout, name=f"{label}_dropout")(x)
     outputs = _blocks.output_layer(output_units, output_activation)(x)

@@ -8,7 +8,7 @@ import keras
 from keras import ops
 
 from kerasbn import clipping
-from kerasbn.optimizers import _accumulation, _gradients
+from kerasbn.optimizers import _gradients
 from kerasbn.optimizers._wrapper import Wrapper
 
 CLIP_ARGUMENTS = ("clipnorm", "clipvalue", "global_clipnorm")
@@ -22,14 +22,10 @@ class Clipped(Wrapper):
 
     Wraps any optimizer, of Keras or your own, and leaves the update to it.
     Rules compose and may adapt, and some flaws of stock clipping are avoided:
-
-    - A step whose gradients hold NaN or Inf is skipped and counted; stock
-      clipping spreads them over all weights.
-    - Under `tf.distribute.MirroredStrategy` the sum over the replicas is
-      clipped; stock clipping clips each part, and two replicas take steps of up
-      to twice the limit.
-    - The gradient of an embedding is clipped after repeated rows were summed;
-      for that it becomes dense.
+    it spreads NaN over all weights, where this skips and counts the step; it
+    clips the part of each replica of a `tf.distribute.MirroredStrategy`, and
+    not their sum; and it clips the gradient of an embedding before repeated
+    rows are summed, for which this makes it dense.
 
     As in Keras, the loss scale is undone first, then gradients are accumulated,
     averaged, clipped and passed to the inner optimizer for weight decay and
@@ -55,8 +51,8 @@ class Clipped(Wrapper):
         name: Name of the optimizer.
 
     Attributes:
-        inner_optimizer: The optimizer that does the update. `learning_rate`,
-            `iterations` and `weight_decay` are read from it and set on it.
+        inner_optimizer: The optimizer whose `learning_rate`, `iterations` and
+            `weight_decay` the wrapper reads and sets.
         rules: The copies of the rules, with their state; a rule that adapts has
             its current limit in `threshold`.
         skipped_steps: Variable that counts the skipped steps.
@@ -105,7 +101,6 @@ class Clipped(Wrapper):
         self.skip_non_finite = skip_non_finite
 
     def build(self, variables):
-        """Create the variables of the rules and of the inner optimizer."""
         if self.built:
             return
 
@@ -162,12 +157,9 @@ class Clipped(Wrapper):
     def stateless_apply(self, optimizer_variables, grads, trainable_variables):
         """Return trainable and optimizer variables after `apply`."""
         old = list(optimizer_variables)
-        scope = keras.StatelessScope(
-            [
-                *zip(self._known, trainable_variables, strict=True),
-                *zip(self.variables, old, strict=True),
-            ]
-        )
+        variables = [*self._known, *self.variables]
+        values = [*trainable_variables, *old]
+        scope = keras.StatelessScope(list(zip(variables, values, strict=True)))
         with scope:
             grads, applied = self._prepare(list(grads), self._known)
         own = [scope.get_current_value(each) for each in self.own_variables]
@@ -175,15 +167,9 @@ class Clipped(Wrapper):
             old[len(own) :], grads, trainable_variables
         )
 
-        def chosen(new, old):
-            return [
-                ops.where(applied, *pair) for pair in zip(new, old, strict=True)
-            ]
-
-        return (
-            chosen(weights, trainable_variables),
-            own + chosen(inner, old[len(own) :]),
-        )
+        chosen = functools.partial(ops.where, applied)
+        weights = list(map(chosen, weights, trainable_variables))
+        return weights, own + list(map(chosen, inner, old[len(own) :]))
 
     def _prepare(self, grads, variables):
         """Return gradients for the inner optimizer, and whether to apply them.
@@ -207,7 +193,7 @@ class Clipped(Wrapper):
         if self.loss_scale_factor:
             gradients = [each / self.loss_scale_factor for each in gradients]
         if self.gradient_accumulation_steps:
-            gradients = _accumulation.add_sums(self, gradients, variables)
+            gradients = _gradients.add_sums(self, gradients, variables)
         norm = _gradients.norm(gradients)
         applied = finite = True
         if self.skip_non_finite:
@@ -216,15 +202,13 @@ class Clipped(Wrapper):
                 ops.cast(~finite, self.skipped_steps.dtype)
             )
         if self.gradient_accumulation_steps:
-            applied = _accumulation.advance(self, gradients, variables, finite)
+            applied = _gradients.advance(self, gradients, variables, finite)
         gradients = self.clip(gradients, variables, norm, applied)
         for place, gradient in zip(places, gradients, strict=True):
             grads[place] = gradient / replicas if replicas > 1 else gradient
         return grads, applied
 
-    def clip(
-        self, gradients: list, variables: list, norm: Any, applied: Any
-    ) -> list:
+    def clip(self, gradients, variables, norm, applied):
         """Return gradients clipped by all rules, see `clipping.Rule.clip`."""
         for number, rule in enumerate(self.rules):
             if number:
@@ -233,25 +217,22 @@ class Clipped(Wrapper):
         return gradients
 
     def get_config(self):
-        """Return the arguments of `__init__`, serialized."""
         inner = keras.saving.serialize_keras_object(self.inner_optimizer)
         inner["config"] |= {
             each: getattr(self, each)
             for each in TAKEN_OVER
             if getattr(self, each) is not None
         }
+        rules = map(keras.saving.serialize_keras_object, self.rules)
         return {
             "name": self.name,
             "inner_optimizer": inner,
-            "rules": [
-                keras.saving.serialize_keras_object(each) for each in self.rules
-            ],
+            "rules": list(rules),
             "skip_non_finite": self.skip_non_finite,
         }
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
-        """Make an optimizer from its configuration."""
         inner, *rules = (
             keras.saving.deserialize_keras_object(each, custom_objects)
             for each in (config["inner_optimizer"], *config["rules"])
@@ -260,7 +241,6 @@ class Clipped(Wrapper):
 
 
 def _check_inner(inner):
-    """Refuse an optimizer that cannot be wrapped."""
     kind = type(inner).__name__
     if not isinstance(inner, keras.optimizers.Optimizer):
         raise TypeError(
@@ -272,23 +252,18 @@ def _check_inner(inner):
             "`inner_optimizer` must not be clipped already. Received: a "
             "Clipped. Pass all rules to one Clipped."
         )
-    if isinstance(inner, keras.optimizers.LossScaleOptimizer):
+    stock = keras.optimizers
+    if isinstance(inner, stock.LossScaleOptimizer | stock.MultiOptimizer):
         raise ValueError(
-            "`inner_optimizer` must be the optimizer that applies. Received: "
-            "a LossScaleOptimizer. Use LossScaleOptimizer(Clipped(...))."
-        )
-    if isinstance(inner, keras.optimizers.MultiOptimizer):
-        raise ValueError(
-            "`inner_optimizer` must be one optimizer. Received: a "
-            "MultiOptimizer. Use Clipped for each optimizer inside of it."
+            "`inner_optimizer` must be the optimizer that updates. Received: a "
+            f"{kind}. Use Clipped for each optimizer inside of it."
         )
     for name in CLIP_ARGUMENTS:
         value = getattr(inner, name)
         if value is not None:
             raise ValueError(
-                "`inner_optimizer` must not clip, because `rules` do. "
-                f"Received: {kind} with {name}={value}. "
-                f"Pass {name}=None to it."
+                "`inner_optimizer` must not clip, because `rules` do. Received:"
+                f" {kind} with {name}={value}. Pass {name}=None to it."
             )
     if inner.built:
         raise ValueError(

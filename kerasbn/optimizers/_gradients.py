@@ -1,4 +1,4 @@
-"""Operations on gradients that `keras.ops` lacks, by backend."""
+"""Operations on gradients: by backend, and over micro-steps."""
 
 from collections.abc import Callable
 from typing import Any
@@ -93,3 +93,44 @@ def _concrete(function, *specs):
     )
     concrete.add_to_graph()
     return concrete
+
+
+def sums_of(optimizer: Any) -> dict[int, Any]:
+    """Return the accumulated gradients, if any, by `id` of the variable."""
+    if not optimizer.built or not optimizer.gradient_accumulation_steps:
+        return {}
+    # Keras has no public names (3.15); both lists are in the order of building.
+    keys = map(id, optimizer._trainable_variables)
+    return dict(zip(keys, optimizer._accumulated_gradients, strict=True))
+
+
+def add_sums(optimizer: Any, gradients: list, variables: list) -> list:
+    """Return the averages to apply if this micro-step is the last one."""
+    sums = sums_of(optimizer)
+    for variable in variables:
+        if id(variable) not in sums:
+            raise ValueError(
+                "`trainable_variables` must be those that the optimizer was "
+                f"built with. Received: {variable.name}. Compile with a new "
+                "optimizer after changing what is trainable."
+            )
+    return [
+        (gradient + sums[id(variable)]) / optimizer.gradient_accumulation_steps
+        for gradient, variable in zip(gradients, variables, strict=True)
+    ]
+
+
+def advance(
+    optimizer: Any, averages: list, variables: list, finite: Any
+) -> Any:
+    """Update the sums, if finite; return whether to apply the averages."""
+    sums, steps = sums_of(optimizer), optimizer.gradient_accumulation_steps
+    micro_step = optimizer.micro_step.value
+    last = ops.equal(micro_step, steps - 1)
+    for average, variable in zip(averages, variables, strict=True):
+        total = sums[id(variable)]
+        after = ops.where(last, 0.0, average * steps)
+        total.assign(ops.where(finite, after, total.value))
+    after = (micro_step + 1) % steps
+    optimizer.micro_step.assign(ops.where(finite, after, micro_step))
+    return ops.logical_and(finite, last)

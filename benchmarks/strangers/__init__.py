@@ -1,0 +1,1 @@
+"""Small programs of the kind that strangers bring, and what is true of them."""
