@@ -31,7 +31,6 @@ class Recipe(NamedTuple):
         return self.header.get("Seconds", "")
 
     def packages(self) -> list[str]:
-        """Return what to install, beyond what kerasbn itself needs."""
         imported = set()
         for node in ast.walk(ast.parse(self.source)):
             if isinstance(node, ast.Import):

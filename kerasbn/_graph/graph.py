@@ -113,7 +113,6 @@ class Graph:
         return _reached(self.links[0], tensors, lambda call: call.outputs)
 
     def below_layer(self, layer: Any) -> list[Any]:
-        """The operations that the outputs of a layer reach."""
         calls = self.operations[layer]
         return self.below(*(out for call in calls for out in call.outputs))
 

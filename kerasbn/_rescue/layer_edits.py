@@ -43,7 +43,6 @@ _LIKE_SIGMOID = {
 
 
 def replace_activations(anatomy: Anatomy, activation: Any) -> dict[Any, Edit]:
-    """Another activation in all hidden layers."""
     edits = {}
     for each in anatomy.hidden():
         name = anatomy.activation_name(each)
@@ -135,7 +134,6 @@ def draw_kernels(anatomy: Anatomy) -> dict[Any, Edit]:
 
 
 def draw_not_finite(anatomy: Anatomy) -> dict[Any, Edit]:
-    """New values for weights that hold NaN or infinity."""
     return {each: Edit(keeps=_finite(each)) for each in anatomy.operations}
 
 

@@ -177,11 +177,9 @@ class _Search:
         self._static, _ = _judge.judge(looked)
 
     def affordable(self):
-        """Whether the budget allows one more trial."""
         return not self.trials or self._left >= self._steps
 
     def trial(self, changes: Sequence[Change]) -> Trial:
-        """Train a copy with these changes, and judge it."""
         changes = sorted(changes, key=lambda each: KINDS.index(each.kind))
         model = apply(self._model, changes)
         monitor = GradientMonitor(

@@ -205,6 +205,5 @@ class Symptoms:
         return f"the loss went from {start} to {end}{self.guess()}"
 
     def guess(self) -> str:
-        """The loss of a constant guess, in brackets."""
         guess = self.constant_loss
         return f" (a constant guess has {guess:.3g})" if guess else ""
