@@ -31,7 +31,6 @@ class Recipe(NamedTuple):
         return self.header.get("Seconds", "")
 
     def packages(self) -> list[str]:
-        """Return what to install, beyond what kerasbn itself needs."""
         imported = set()
         for node in ast.walk(ast.parse(self.source)):
             if isinstance(node, ast.Import):
@@ -51,7 +50,6 @@ class Recipe(NamedTuple):
         return [(kind, text) for kind, text in cells if text]
 
     def notebook(self) -> str:
-        """Return the recipe as a Jupyter notebook, which is JSON."""
         title, description = map(self.header.get, ("Title", "Description"))
         start = ("markdown", f"# {title}\n\n{description}")
         cells = []
@@ -78,12 +76,7 @@ def recipes() -> dict[str, Recipe]:
 def copy(
     recipe: Recipe, folder: str, force: bool = False, notebook: bool = False
 ) -> str:
-    """Write a recipe into a folder, made if missing, and return its path.
-
-    Raises:
-        ValueError: If the file is already there, without `force`.
-        OSError: If it cannot be written.
-    """
+    """Write a recipe into a folder, made if missing, and return its path."""
     name = f"{recipe.name}.{'ipynb' if notebook else 'py'}"
     path = os.path.join(folder, name)
     if os.path.exists(path) and not force:
@@ -99,11 +92,7 @@ def copy(
 
 
 def find(name: str) -> Recipe:
-    """Return the recipe of that name, with or without `.py`.
-
-    Raises:
-        ValueError: If there is none.
-    """
+    """Return the recipe of that name, with or without `.py`."""
     known = recipes()
     recipe = known.get(name.removesuffix(".py"))
     if recipe is None:

@@ -26,15 +26,10 @@ class _Unusable(Exception):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command.
+    """Run one command and return its exit status.
 
     Args:
-        arguments: What follows `kerasbn` on the command line; `None` takes it
-            from there.
-
-    Returns:
-        The exit status: 0 if nothing is wrong with the run, 1 if something is,
-        2 if it could not be told, or the command could not be done.
+        arguments: Those after `kerasbn`; `None` takes the command line's.
     """
     options = _parser().parse_args(arguments)
     try:
@@ -60,78 +55,73 @@ def _parser():
     version = f"kerasbn {kerasbn.__version__}"
     parser.add_argument("--version", action="version", version=version)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    status = (
-        "The exit status is 0 if nothing is wrong, 1 if something is, and 2 "
-        "if that could not be told."
-    )
 
-    command = commands.add_parser(
+    def add(name, function, help, description):
+        command = commands.add_parser(name, help=help, description=description)
+        command.set_defaults(command=function)
+        return command
+
+    diagnose = add(
         "diagnose",
-        help="say what is wrong with a run, and how to mend it",
-        description="Say what is wrong with a run, and how to mend it.",
-        epilog=status,
+        _print_findings,
+        "say what is wrong with a run, and how to mend it",
+        "Say what is wrong with a run, and how to mend it.",
     )
-    _add_log_dir(command)
-    command.add_argument(
+    report = add(
+        "report",
+        _write_report,
+        "write the same with pictures as a page to send",
+        "Write what is wrong with a run as one HTML file, with its pictures "
+        "inside.",
+    )
+    for each in (diagnose, report):
+        each.epilog = (
+            "The exit status is 0 if nothing is wrong, 1 if something is, and "
+            "2 if that could not be told."
+        )
+        each.add_argument(
+            "log_dir",
+            metavar="LOGDIR",
+            help="directory of the run, as given to GradientMonitor",
+        )
+    diagnose.add_argument(
         "--json", action="store_true", help="print a list, for other programs"
     )
-    command.set_defaults(command=_print_findings)
-
-    command = commands.add_parser(
-        "report",
-        help="write the same with pictures as a page to send",
-        description="Write what is wrong with a run as one HTML file, with "
-        "its pictures inside.",
-        epilog=status,
-    )
-    _add_log_dir(command)
-    command.add_argument(
+    report.add_argument(
         "-o",
         "--output",
         metavar="FILE",
         default="report.html",
         help="file to write (default: %(default)s)",
     )
-    command.set_defaults(command=_write_report)
-
-    command = commands.add_parser(
+    add(
         "recipes",
-        help="list the recipes, with what each shows and the time it takes",
-        description="List the recipes: short scripts on data that is at hand.",
+        _list_recipes,
+        "list the recipes, with what each shows and the time it takes",
+        "List the recipes: short scripts on data that is at hand.",
     )
-    command.set_defaults(command=_list_recipes)
-
-    command = commands.add_parser(
+    copy = add(
         "copy",
-        help="copy a recipe to a folder, as a script or a notebook",
-        description="Copy a recipe to a folder, to run and change.",
+        _copy_recipe,
+        "copy a recipe to a folder, as a script or a notebook",
+        "Copy a recipe to a folder, to run and change.",
     )
-    command.add_argument("name", metavar="NAME", help="see `kerasbn recipes`")
-    command.add_argument(
+    copy.add_argument("name", metavar="NAME", help="see `kerasbn recipes`")
+    copy.add_argument(
         "folder",
         metavar="FOLDER",
         nargs="?",
         default=".",
         help="made if missing (default: the current one)",
     )
-    command.add_argument(
+    copy.add_argument(
         "--force", action="store_true", help="replace a file that is there"
     )
-    command.add_argument("--notebook", action="store_true", help="write .ipynb")
-    command.set_defaults(command=_copy_recipe)
+    copy.add_argument("--notebook", action="store_true", help="write .ipynb")
     return parser
 
 
-def _add_log_dir(command):
-    command.add_argument(
-        "log_dir",
-        metavar="LOGDIR",
-        help="directory of the run, as given to GradientMonitor",
-    )
-
-
 def _print_findings(options) -> int:
-    """Print the findings, or why there are none."""
     from kerasbn._report import terminal
 
     _, diagnosis = _judged(options.log_dir)
@@ -144,17 +134,13 @@ def _print_findings(options) -> int:
     else:
         count = len(diagnosis)
         noun = "finding" if count == 1 else "findings, first to mend first"
-        pages = [
-            terminal.page(number, each)
-            for number, each in enumerate(diagnosis, 1)
-        ]
-        head = f"{count} {noun}, in {options.log_dir}"
-        print("\n\n".join([head, *pages]))
+        print(f"{count} {noun}, in {options.log_dir}")
+        for number, each in enumerate(diagnosis, 1):
+            print("\n" + terminal.page(number, each))
     return _FINDINGS if diagnosis else _HEALTHY
 
 
 def _write_report(options) -> int:
-    """Write the page."""
     from kerasbn._report import page
 
     _check_output(options.output)
@@ -176,7 +162,6 @@ def _write_report(options) -> int:
 
 
 def _list_recipes(options) -> int:
-    """Print a line for each recipe."""
     from kerasbn import _recipes
     from kerasbn._report import terminal
 
@@ -192,7 +177,6 @@ def _list_recipes(options) -> int:
 
 
 def _copy_recipe(options) -> int:
-    """Copy the recipe, and say what to do with it."""
     from kerasbn import _recipes
 
     notebook = options.notebook
@@ -220,7 +204,6 @@ def _copy_recipe(options) -> int:
 
 
 def _judged(log_dir: str) -> "tuple[Run, Diagnosis]":
-    """Read a run and judge it."""
     from kerasbn._run.files import from_directory
     from kerasbn.diagnosis import Diagnosis, _judge
 

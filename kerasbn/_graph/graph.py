@@ -28,8 +28,6 @@ def plain(model: Any) -> Any:
 
 
 class Call:
-    """One call of an operation: its arguments and outputs."""
-
     def __init__(self, node: Any):
         self.operation: Any = node.operation
         self.args: tuple = node.arguments.args
@@ -44,11 +42,9 @@ class Call:
 
 
 class Graph:
-    """The calls of a plain model, and the graphs of the models inside it.
+    """The calls of a model as `plain` returns it, in the order of its layers.
 
     Attributes:
-        model: A model as `plain` returns it.
-        calls: Its calls in the order of its layers; a nested model is one.
         nested: The graph of each nested model, by model.
     """
 
@@ -81,7 +77,7 @@ class Graph:
         return found
 
     @functools.cached_property
-    def _links(self):
+    def links(self) -> tuple[dict[Any, list], dict[Any, list]]:
         """Calls that take a tensor, and calls that make it.
 
         At the border of a nested model: the tensor on the other side.
@@ -106,7 +102,7 @@ class Graph:
 
     def consumers(self, tensor: Any) -> Iterator[Call]:
         """The calls that take a tensor, in nested models too."""
-        return _ends(self._links[0], tensor)
+        return _ends(self.links[0], tensor)
 
     def below(self, *tensors: Any) -> list[Any]:
         """The operations that tensors reach, nearest first.
@@ -114,17 +110,16 @@ class Graph:
         Each path ends with the first layer that has weights of its own and is
         no normalization or activation.
         """
-        return _reached(self._links[0], tensors, lambda call: call.outputs)
+        return _reached(self.links[0], tensors, lambda call: call.outputs)
 
     def below_layer(self, layer: Any) -> list[Any]:
-        """The operations that the outputs of a layer reach."""
         calls = self.operations[layer]
         return self.below(*(out for call in calls for out in call.outputs))
 
     def above_outputs(self) -> list[Any]:
         """Back from the outputs to the layers that compute them."""
         outputs = self.model.outputs
-        return _reached(self._links[1], outputs, lambda call: call.inputs)
+        return _reached(self.links[1], outputs, lambda call: call.inputs)
 
 
 def _calls(model):

@@ -8,31 +8,19 @@ import keras
 
 from kerasbn._graph import graph, keras_internals, kinds, rebuild
 from kerasbn._monitor import optimizers
-from kerasbn._rescue import (
-    activation_edits,
-    kernel_edits,
-    normalization_edits,
-    recompile,
-)
+from kerasbn._rescue import layer_edits, normalization_edits
 from kerasbn._rescue.anatomy import Anatomy
-from kerasbn.diagnosis._remedies import REMEDIES
+from kerasbn.diagnosis._remedies import REMEDIES, write
 
 # In this order: what is drawn last is drawn for the final activations.
 _EDITS: dict[str, Callable[..., dict[Any, rebuild.Edit]]] = {
-    "not_finite": kernel_edits.draw_not_finite,
-    "output": activation_edits.replace_output,
-    "activation": activation_edits.replace_activations,
+    "not_finite": layer_edits.draw_not_finite,
+    "output": layer_edits.replace_output,
+    "activation": layer_edits.replace_activations,
     "statistics": normalization_edits.trust_statistics,
     "normalize_hidden": normalization_edits.normalize_hidden,
     "normalize_inputs": normalization_edits.normalize_inputs,
-    "initializer": kernel_edits.draw_kernels,
-}
-# How many options a change has at least, and which.
-_OPTIONS = {
-    "activation": (1, ("activation",)),
-    "clipping": (0, optimizers.CLIP_ARGUMENTS),
-    "learning_rate": (1, ("factor", "value")),
-    "output": (1, ("activation", "units", "loss")),
+    "initializer": layer_edits.draw_kernels,
 }
 # A model that trains in its own way would be copied without it.
 _TRAINING = ("train_step", "test_step", "compute_loss", "fit", "compile")
@@ -60,54 +48,29 @@ class Change(NamedTuple):
 
     def __str__(self) -> str:
         """Return what to do, in a sentence."""
-        return REMEDIES[self.kind].write(**self.options)[0]
+        return write(self.kind, **self.options)[0]
 
     @property
     def patch(self) -> str:
         """The code to write for it: lines to remove "-" and to add "+"."""
-        return REMEDIES[self.kind].write(**self.options)[1]
-
-
-def expressible(model: Any) -> bool:
-    """Whether `apply` can work on a model."""
-    return not _obstacle(model)
+        return write(self.kind, **self.options)[1]
 
 
 def apply(
     model: keras.Model, changes: Sequence[Change], seed: int = 0
 ) -> keras.Model:
-    """Make a compiled copy of a model with changes in it.
+    """Return a compiled copy of a model with changes in it.
 
-    The model, its weights and its optimizer stay as they are. Weights are
-    taken over where their shape is the same and where they are finite; the
-    state of the optimizer is not. Frozen layers are neither normalized nor
-    initialized nor given another activation: someone chose to keep them.
-
-    Args:
-        model: A compiled, built, functional or sequential model.
-        changes: Made in an order of their own: kernels are drawn last, to fit
-            the activations that there are then.
-        seed: For all that is drawn.
-
-    Returns:
-        A model compiled as `model` is, except for the changes. A sequential
-        model stays one; those nested in a model become functional.
-
-    Raises:
-        ValueError: If the model or a change is not of such a kind.
+    Weights are taken over where their shape is the same and where they are
+    finite; the state of the optimizer is not. Frozen layers are neither
+    normalized nor initialized nor given another activation: someone chose to
+    keep them. Models nested in the copy become functional.
     """
-    obstacle = _obstacle(model)
-    if obstacle:
-        raise ValueError(
-            "`model` must be compiled, built, and functional or sequential. "
-            f"Received: model={getattr(model, 'name', model)!r}, {obstacle}. "
-            "Make the changes by hand."
-        )
+    check(model)
     options: dict[str, dict[str, Any]] = {"not_finite": {}}
     for change in changes:
-        _check(change)
         options.setdefault(change.kind, {}).update(change.options)
-    loss = options.get("output", {}).pop("loss", recompile.KEPT)
+    loss = options.get("output", {}).pop("loss", model.loss)
     if options.get("output") == {}:
         del options["output"]
     result = graph.plain(model)
@@ -123,12 +86,46 @@ def apply(
         random.setstate(state)  # the caller's numbers go on undisturbed
     if isinstance(model, keras.Sequential):
         result = keras.Sequential(result.layers, name=model.name)
-    recompile.compile_as(result, model, loss, options)
+    # Keras has no public record of what `compile` was given; with Keras 3.15.
+    given = model._compile_config.config
+    result.compile(
+        optimizer=optimizers.copied(
+            model.optimizer,
+            options.get("clipping"),
+            options.get("learning_rate"),
+        ),
+        loss=loss,
+        loss_weights=given["loss_weights"],
+        metrics=keras.tree.map_structure(_fresh, given["metrics"]),
+        weighted_metrics=keras.tree.map_structure(
+            _fresh, given["weighted_metrics"]
+        ),
+        run_eagerly=model.run_eagerly,
+        steps_per_execution=model.steps_per_execution,
+        jit_compile=model.jit_compile,
+        auto_scale_loss=False,  # done in the optimizer that is copied
+    )
     return result
 
 
+def _fresh(metric):
+    """A metric as the user gave it, without its state."""
+    if not isinstance(metric, keras.metrics.Metric):
+        return metric
+    return type(metric).from_config(metric.get_config())
+
+
+def check(model: Any) -> None:
+    """Raise an error if a model cannot be copied with changes."""
+    if obstacle := _obstacle(model):
+        raise ValueError(
+            "`model` must be a functional or sequential model, compiled and "
+            f"built. Received: model={getattr(model, 'name', model)!r}, "
+            f"{obstacle}. Change it by hand; `kerasbn.diagnose` says what."
+        )
+
+
 def _obstacle(model):
-    """Why a model cannot be copied with changes."""
     if not isinstance(model, keras.Model):
         return "which is not a Keras model"
     if not getattr(model, "compiled", False) or model.optimizer is None:
@@ -151,17 +148,3 @@ def _obstacle(model):
         except NotImplementedError:
             return f"whose layer {operation.name!r} has no `get_config`"
     return ""
-
-
-def _check(change):
-    if change.kind not in KINDS:
-        raise ValueError(
-            f"`kind` must be one of {', '.join(KINDS)}. "
-            f"Received: kind={change.kind!r}."
-        )
-    least, known = _OPTIONS.get(change.kind, (0, ()))
-    if len(change.options) < least or set(change.options) - set(known):
-        raise ValueError(
-            f"`options` of {change.kind!r} must be from {sorted(known)}. "
-            f"Received: options={change.options}."
-        )

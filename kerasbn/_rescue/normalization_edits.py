@@ -64,7 +64,6 @@ def _may_be_scaled(anatomy, tensor, takers, axis):
 
 
 def normalize_hidden(anatomy: Anatomy) -> dict[Any, Edit]:
-    """A normalization before each hidden activation."""
     edits = {}
     for each in anatomy.hidden():
         is_layer = isinstance(each, keras.layers.Layer)

@@ -8,11 +8,10 @@ import keras
 import numpy as np
 
 from kerasbn._monitor import first_look
-from kerasbn._rescue.changes import KINDS, Change, apply, expressible
+from kerasbn._rescue.changes import KINDS, Change, apply, check
 from kerasbn._rescue.score import score_of
 from kerasbn.callbacks import GradientMonitor
 from kerasbn.diagnosis import Finding, _judge
-from kerasbn.diagnosis._advice import options_of
 from kerasbn.diagnosis._problems import PROBLEM
 from kerasbn.diagnosis._symptoms import Symptoms
 
@@ -30,7 +29,7 @@ class Trial(NamedTuple):
     """A short run of the model with some changes.
 
     Attributes:
-        changes: What was changed.
+        changes: The changes.
         skill: Share of a constant guess's error that is gone, averaged over
             the training loss and the validation score; 1 is perfect, 0 is a
             constant guess.
@@ -74,11 +73,11 @@ class Rescue(NamedTuple):
             for name, trial in (("before", self.before), ("after", self.after))
         ]
         if not self.changes:
+            found = self.before.findings
             result = (
-                "Nothing that was tried helps: the model is as it was."
-                if self.before.findings
-                else "Nothing is wrong: the model is as it was."
+                "Nothing that was tried helps" if found else "Nothing is wrong"
             )
+            result += ": the model is as it was."
             return "\n".join([_HEAD, rows[0], result])
         patch = "\n\n".join(f"# {each}\n{each.patch}" for each in self.changes)
         return "\n".join([_HEAD, *rows, "", patch])
@@ -115,12 +114,10 @@ def rescue(
             six trials; a trial takes 60 steps at least.
 
     Returns:
-        A `Rescue`. Printed, it is a table of both runs and the patch for the
-        script.
+        A `Rescue`, printed as a table of both runs and a patch for the script.
 
     Raises:
-        ValueError: If the model has no graph to change, or data is missing.
-        RuntimeError: If the model is not compiled.
+        ValueError: If the model has no graph to change, or is not compiled.
 
     Example:
     >>> import keras, numpy as np, kerasbn
@@ -138,17 +135,13 @@ def rescue(
         [Nikanjam et al., 2021](https://arxiv.org/abs/2105.08095) on repairs
         that must beat the run without them; `benchmarks/diagnosis.py`.
     """
-    if not expressible(model):
-        raise ValueError(
-            "`model` must be a functional or sequential model. "
-            f"Received: model={model!r}. A subclassed model has no graph to "
-            "change, but `kerasbn.diagnose` can judge it."
-        )
+    check(model)
     search = _Search(model, x, y, validation_data, epochs, batch_size, budget)
     before = search.trial([])
     best = search.improved(before, search.wanted(before))
     if best is before and before.findings:
-        best = search.improved(before, search.usual())
+        usual = [(name, p) for p in _USUAL for name in PROBLEM[p].remedies]
+        best = search.improved(before, search.changes(usual))
     best = search.smallest(best)
     changed = apply(model, best.changes)
     return Rescue(changed, best.changes, before, best, search.trials)
@@ -183,12 +176,10 @@ class _Search:
         self._symptoms = Symptoms(looked)
         self._static, _ = _judge.judge(looked)
 
-    def affordable(self) -> bool:
-        """Whether there is budget for one trial more."""
+    def affordable(self):
         return not self.trials or self._left >= self._steps
 
     def trial(self, changes: Sequence[Change]) -> Trial:
-        """Train a copy with these changes, and judge it."""
         changes = sorted(changes, key=lambda each: KINDS.index(each.kind))
         model = apply(self._model, changes)
         monitor = GradientMonitor(
@@ -232,24 +223,19 @@ class _Search:
             for name in finding.remedies
             if finding.severity != "minor"
         ]
-        return self._changes(remedies, trial.changes)
+        return self.changes(remedies, trial.changes)
 
-    def usual(self) -> list[Change]:
-        """Return the remedies that most networks need, whatever is found."""
-        remedies = [(n, p) for p in _USUAL for n in PROBLEM[p].remedies]
-        return self._changes(remedies)
-
-    def _changes(self, remedies, given=()) -> list[Change]:
-        found: dict[str, Change] = {each.kind: each for each in given}
+    def changes(self, remedies, given=()) -> list[Change]:
+        """Return the changes that are given, and one for each new remedy."""
+        found = {each.kind: each for each in given}
         for name, problem in remedies:
             if name in KINDS and name not in found:
-                options = options_of(name, problem, self._symptoms)
+                options = _judge.options_of(name, problem, self._symptoms)
                 found[name] = Change(name, options)
         return list(found.values())
 
-    def improved(self, base: Trial, changes: Sequence[Change]) -> Trial:
+    def improved(self, best: Trial, changes: Sequence[Change]) -> Trial:
         """Return a trial with the changes, and those it asks for, if better."""
-        best = base
         while len(changes) > len(best.changes) and self.affordable():
             trial = self.trial(changes)
             if trial.skill < best.skill + self._noise:

@@ -7,14 +7,10 @@ class Problem(NamedTuple):
     """A problem that a run may have.
 
     Attributes:
-        name: As in `Finding.problem`.
         effects: Problems that it brings about, which are not reported with it.
-        remedies: Names of remedies, for advice and for `kerasbn.rescue`.
-        cost: What is lost if it stays as it is.
-        source: Where the remedies are explained.
+        remedies: Names of remedies. The other fields are as in a `Finding`.
     """
 
-    name: str
     effects: frozenset[str]
     remedies: tuple[str, ...]
     cost: str
@@ -31,102 +27,89 @@ _STALLED |= {"clipping_always_on"}
 _BROKEN = _STALLED | {"dead_units", "saturated_activation", "non_finite"}
 _WILD = _BROKEN | {"exploding_gradient", "learning_rate_too_high"}
 
-_ALL = (
-    Problem(
-        "output_mismatch",
+# In the order to deal with them.
+PROBLEM = {
+    "output_mismatch": Problem(
         _WILD,
         ("output",),
         "The loss does not measure what the network should learn.",
         "https://developers.google.com/machine-learning/guides/"
         "text-classification/step-4",
     ),
-    Problem(
-        "non_finite",
+    "non_finite": Problem(
         _WILD,
         ("finite_data", "clipping", "learning_rate", "recover"),
         "Weights that become NaN stay NaN, and the run is lost.",
         "https://arxiv.org/abs/2204.02311",
     ),
-    Problem(
-        "symmetric_units",
+    "symmetric_units": Problem(
         _WILD,
         ("initializer",),
         "Units that start equal stay equal, and the layer acts as one unit.",
         "https://www.deeplearningbook.org/contents/optimization.html",
     ),
-    Problem(
-        "input_scale",
+    "input_scale": Problem(
         # Scaled inputs alone would not bring a gradient through many sigmoids.
         _WILD - {"vanishing_gradient"},
         ("normalize_inputs",),
         "The steps of the first layer suit only the largest features.",
         "http://yann.lecun.com/exdb/publis/pdf/lecun-98b.pdf",
     ),
-    Problem(
-        "exploding_gradient",
+    "exploding_gradient": Problem(
         _WILD,
         ("initializer", "clipping"),
         "The steps are as wild as the gradients, and the loss may become NaN.",
         "https://arxiv.org/abs/1211.5063",
     ),
-    Problem(
-        "learning_rate_too_high",
+    "learning_rate_too_high": Problem(
         _BROKEN,
         ("learning_rate",),
         "Each step overwrites what the steps before it have learnt.",
         _TUNING,
     ),
-    Problem(
-        "saturated_activation",
+    "saturated_activation": Problem(
         _STALLED,
         ("initializer", "normalize_hidden"),
         "Almost no gradient passes through the flat part of an activation.",
         "https://proceedings.mlr.press/v9/glorot10a.html",
     ),
-    Problem(
-        "dead_units",
+    "dead_units": Problem(
         _STALLED,
         ("initializer", "activation"),
         "A dead unit gets no gradient and rarely recovers.",
         "https://arxiv.org/abs/1903.06733",
     ),
-    Problem(
-        "vanishing_gradient",
+    "vanishing_gradient": Problem(
         _BROKEN,
         ("initializer", "normalize_hidden", "activation"),
         "The first layers hardly move from their initial weights.",
         "https://arxiv.org/abs/1502.03167",
     ),
-    Problem(
-        "clipping_always_on",
+    "clipping_always_on": Problem(
         _SLOW,
         ("clipping",),
         "Every step is cut down to almost nothing.",
         "https://arxiv.org/abs/2007.14469",
     ),
-    Problem(
-        "learning_rate_too_low",
+    "learning_rate_too_low": Problem(
         frozenset({"not_learning"}),
         ("learning_rate",),
         "The weights hardly move from where they started.",
         _TUNING,
     ),
-    Problem(
-        "oscillating_loss",
+    "oscillating_loss": Problem(
         frozenset({"not_learning"}),
         ("learning_rate", "decay"),
         "The loss jumps across the minimum instead of settling in it.",
         _TUNING,
     ),
-    Problem(
-        "batch_statistics_mismatch",
+    "batch_statistics_mismatch": Problem(
         frozenset(),
         ("statistics", "calibrate"),
         "At inference the network differs from the one that was trained.",
         "https://arxiv.org/abs/2105.07576",
     ),
-    Problem(
-        "not_learning",
+    "not_learning": Problem(
         frozenset(),
         (
             "check_targets",
@@ -137,7 +120,5 @@ _ALL = (
         "The predictions are no better than a constant.",
         "https://karpathy.github.io/2019/04/25/recipe/",
     ),
-)
-PROBLEM = {each.name: each for each in _ALL}
-# In the order to deal with them.
+}
 PROBLEMS = tuple(PROBLEM)

@@ -8,7 +8,6 @@ from kerasbn.diagnosis._thresholds import LIMITS
 
 
 def poisoned_inputs(symptoms: Symptoms) -> Iterator[Finding]:
-    """NaN or Inf in the data."""
     inputs = [each for each in symptoms.inputs if each["not_finite"]]
     if inputs:
         yield Finding(
@@ -24,7 +23,6 @@ def poisoned_inputs(symptoms: Symptoms) -> Iterator[Finding]:
 
 
 def symmetric_units(symptoms: Symptoms) -> Iterator[Finding]:
-    """All units of a layer start equal."""
     drawn = [each for each in symptoms.layers if each.get("kernel")][:-1]
     same = [each["path"] for each in drawn if each["identical_units"]]
     if same and len(same) > len(drawn) / 2:
@@ -40,7 +38,6 @@ def symmetric_units(symptoms: Symptoms) -> Iterator[Finding]:
 
 
 def input_scale(symptoms: Symptoms) -> Iterator[Finding]:
-    """Large or uneven inputs that nothing normalizes."""
     normalized = symptoms.model.get("normalizes_inputs") is not False
     if normalized or not symptoms.inputs:
         return
@@ -62,7 +59,6 @@ def input_scale(symptoms: Symptoms) -> Iterator[Finding]:
 
 
 def kernel_scale(symptoms: Symptoms) -> Iterator[Finding]:
-    """Kernels so large or so small that a signal grows or fades with depth."""
     gains = symptoms.gains
     evidence = (
         "From the first layer to the last the kernels multiply their inputs "
@@ -88,7 +84,6 @@ def kernel_scale(symptoms: Symptoms) -> Iterator[Finding]:
 
 
 def around_normalization(symptoms: Symptoms) -> Iterator[Finding]:
-    """Layers that batch normalization makes useless, or that disturb it."""
     by_path = {each["path"]: each for each in symptoms.layers}
     note = Finding(
         problem="batch_statistics_mismatch",

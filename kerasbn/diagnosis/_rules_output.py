@@ -31,7 +31,6 @@ class Contradiction(NamedTuple):
 
 
 def output_mismatch(symptoms: Symptoms) -> Iterator[Finding]:
-    """Output activation, loss and targets contradict each other."""
     found = contradiction(symptoms.model, symptoms.targets)
     if found:
         yield Finding(
@@ -50,22 +49,18 @@ def contradiction(
     """Return how the output contradicts the loss or the targets, if it does.
 
     Its `change` has "activation", "units" and "loss" of an output that fits.
-
-    Args:
-        model: From `kerasbn._monitor.inspection.describe_model`.
-        targets: From `describe_data`, empty if unknown.
     """
     if not model.get("output") or not model.get("loss"):
         return None
+    fitting = _fitting(targets, model["output"]["units"])
     for each in _checks(model, targets):
         if each.applies:
-            fitting = _fitting(targets, model["output"]["units"])
             return each._replace(change={**fitting, **each.change})
     return None
 
 
 def _checks(model, targets):
-    """Yield contradictions, and whether each applies; the first one counts."""
+    """All contradictions; the first that applies counts."""
     loss, logits = model["loss"], model["from_logits"]
     activation = model["output"]["activation"]
     units = model["output"]["units"]
@@ -84,7 +79,6 @@ def _checks(model, targets):
         {"activation": activation, "loss": loss},
         "minor",
     )
-    known = "low" in targets
     low, high = targets.get("low", 0.0), targets.get("high", 0.0)
     columns = targets.get("columns")
     fitting = "sigmoid" if binary else "softmax"
@@ -94,7 +88,7 @@ def _checks(model, targets):
         f"`{loss}` needs probabilities, but {activation!r} does not give any.",
         {} if beyond else {"activation": fitting, "loss": loss},
     )
-    if not known:
+    if "low" not in targets:  # unknown
         return
     yield Contradiction(
         loss == "sparse_categorical_crossentropy"

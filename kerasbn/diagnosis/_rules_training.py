@@ -10,7 +10,6 @@ from kerasbn.diagnosis._thresholds import LIMITS
 
 
 def learning_rate_too_high(symptoms: Symptoms) -> Iterator[Finding]:
-    """Steps that overturn the weights."""
     large = symptoms.updates > LIMITS.overturned
     if large.any() and symptoms.suffers:
         yield Finding(
@@ -25,7 +24,6 @@ def learning_rate_too_high(symptoms: Symptoms) -> Iterator[Finding]:
 
 
 def non_finite(symptoms: Symptoms) -> Iterator[Finding]:
-    """NaN or Inf in a gradient."""
     if symptoms.run.non_finite is not None:
         step, variable, origin = symptoms.run.non_finite
         loss = {
@@ -46,7 +44,6 @@ def non_finite(symptoms: Symptoms) -> Iterator[Finding]:
 
 
 def saturated_activation(symptoms: Symptoms) -> Iterator[Finding]:
-    """Outputs on the flat part of the activation."""
     shares = symptoms.units("saturation")
     flat = _beyond(shares, LIMITS.saturated)
     if flat and (symptoms.suffers or symptoms.fresh):
@@ -62,7 +59,6 @@ def saturated_activation(symptoms: Symptoms) -> Iterator[Finding]:
 
 
 def dead_units(symptoms: Symptoms) -> Iterator[Finding]:
-    """Units that no row activates."""
     shares = symptoms.units("dead_units")
     dead = _beyond(shares, LIMITS.dead)
     if dead and (symptoms.suffers or symptoms.fresh):
@@ -78,7 +74,6 @@ def dead_units(symptoms: Symptoms) -> Iterator[Finding]:
 
 
 def vanishing_gradient(symptoms: Symptoms) -> Iterator[Finding]:
-    """Layers that no gradient reaches."""
     hidden, starved = len(symptoms.kernels) - 1, symptoms.starved
     many = len(starved) > 0.3 * hidden > 0
     small = symptoms.decades > LIMITS.decades
@@ -97,7 +92,6 @@ def vanishing_gradient(symptoms: Symptoms) -> Iterator[Finding]:
 
 
 def clipping_always_on(symptoms: Symptoms) -> Iterator[Finding]:
-    """Clipping that cuts every gradient down to nothing."""
     total = symptoms.run.scalars["global_norm"]
     clipped = symptoms.run.scalars["clipped/global_norm"]
     if symptoms.adaptive or not symptoms.suffers or not symptoms.finite.any():
@@ -118,7 +112,6 @@ def clipping_always_on(symptoms: Symptoms) -> Iterator[Finding]:
 
 
 def learning_rate_too_low(symptoms: Symptoms) -> Iterator[Finding]:
-    """Steps too small to get anywhere."""
     if symptoms.suffers and 0 < symptoms.travel < LIMITS.travel:
         yield Finding(
             problem="learning_rate_too_low",
@@ -132,7 +125,6 @@ def learning_rate_too_low(symptoms: Symptoms) -> Iterator[Finding]:
 
 
 def oscillating_loss(symptoms: Symptoms) -> Iterator[Finding]:
-    """A loss that jumps instead of falling."""
     losses = symptoms.losses[len(symptoms.losses) // 2 :]
     if not symptoms.suffers or not np.isfinite(losses).all():
         return
@@ -150,7 +142,6 @@ def oscillating_loss(symptoms: Symptoms) -> Iterator[Finding]:
 
 
 def batch_statistics_mismatch(symptoms: Symptoms) -> Iterator[Finding]:
-    """Moving statistics that are not those of the batches."""
     planned = symptoms.run.planned_steps
     momenta = {each["path"]: each["momentum"] for each in symptoms.layers}
     kept = {
@@ -190,7 +181,6 @@ def batch_statistics_mismatch(symptoms: Symptoms) -> Iterator[Finding]:
 
 
 def not_learning(symptoms: Symptoms) -> Iterator[Finding]:
-    """Nothing learnt, for no reason that shows."""
     patience = LIMITS.patience * symptoms.run.planned_steps
     patience = max(2 * LIMITS.warm_up, patience)
     if symptoms.stuck and symptoms.last_step >= patience:

@@ -64,7 +64,6 @@ class Symptoms:
 
     @property
     def first_kernel(self) -> str:
-        """Path of the first layer's kernel."""
         return self.run.paths[self.kernels[0]] if self.kernels else "model"
 
     @property
@@ -76,12 +75,10 @@ class Symptoms:
 
     @property
     def start_loss(self) -> float:
-        """Loss of the first batch."""
         return float(self.run.scalars["loss"][0])
 
     @functools.cached_property
     def recent_loss(self) -> float:
-        """Median loss of the last readings."""
         return float(np.median(self.losses[-self.recent :]))
 
     @functools.cached_property
@@ -208,6 +205,5 @@ class Symptoms:
         return f"the loss went from {start} to {end}{self.guess()}"
 
     def guess(self) -> str:
-        """The loss of a constant guess, in brackets."""
         guess = self.constant_loss
         return f" (a constant guess has {guess:.3g})" if guess else ""

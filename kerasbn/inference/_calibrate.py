@@ -1,7 +1,6 @@
 """Exact statistics from a pass over data."""
 
 import contextlib
-import functools
 from typing import Any
 
 import keras
@@ -94,9 +93,8 @@ def _call_order(model, layers, batch):
     called = []
     with contextlib.ExitStack() as stack:
         for layer in layers:
-            note = functools.partial(
-                lambda layer, *_: called.append(layer), layer
+            stack.enter_context(
+                _watched(layer, lambda *_, each=layer: called.append(each))
             )
-            stack.enter_context(_watched(layer, note))
         model(batch, training=False)
     return list(dict.fromkeys([*called, *layers]))

@@ -6,15 +6,19 @@ import keras
 import numpy as np
 
 from kerasbn._graph import kinds, rebuild, sublayers
-from kerasbn.inference import _fold_reasons, _linear, _stock
-from kerasbn.inference._linear_neighbors import LinearNeighbors
+from kerasbn.inference import (
+    _fold_reasons,
+    _linear,
+    _linear_neighbors,
+    _to_keras,
+)
 
 
 class Fold(NamedTuple):
-    """What became of one batch normalization layer.
+    """The outcome for one batch normalization layer.
 
     Attributes:
-        layer: Name of the batch normalization layer.
+        layer: Its name.
         into: Name of the layer that does its work now, or `None` if it stays.
         reason: Why it stays; empty if it was folded.
     """
@@ -35,9 +39,8 @@ def fold(model: keras.Model) -> keras.Model:
     A batch normalization layer at inference is a scale and an offset per
     feature. They are multiplied into the kernel and the bias of the Dense or
     convolution before it, or, where an activation stands between, into the one
-    after it, wherever that is exact. What cannot be folded stays, as a stock
-    layer. `result.fold_report` is a tuple of `Fold`, one per batch
-    normalization layer, that says what happened and why.
+    after it, wherever that is exact. The others stay. `result.fold_report` has
+    a `Fold` for each, that says what happened and why.
 
     Args:
         model: A built functional or sequential model. It is not changed.
@@ -64,7 +67,7 @@ def fold(model: keras.Model) -> keras.Model:
         [Jacob et al., 2018](https://arxiv.org/abs/1712.05877), section 3.2.
     """
     graph = _fold_reasons.graph_of(model)
-    edits = _stock.edits(graph)
+    edits = _to_keras.stock_edits(graph)
     report = [f for part in graph.graphs for f in _planned(part, graph, edits)]
     result = rebuild.rebuild(graph, edits)
     result.fold_report = tuple(report)
@@ -73,7 +76,6 @@ def fold(model: keras.Model) -> keras.Model:
 
 def _planned(part, graph, edits):
     """Plan the folds within one model as edits, and report them."""
-    neighbors = LinearNeighbors(part, graph, edits)
     layers = dict.fromkeys(call.operation for call in part.calls)
     report = {
         layer: Fold(layer.name, None)
@@ -85,10 +87,7 @@ def _planned(part, graph, edits):
         before = dict(report)
         for layer, (name, into, _) in before.items():
             if into is None:
-                outcome = _fold(
-                    layer, graph.operations[layer], neighbors, edits
-                )
-                report[layer] = Fold(name, *outcome)
+                report[layer] = Fold(name, *_fold(layer, graph, edits))
     inside = [
         Fold(inner.name, None, f"inside {layer.name}")
         for layer in layers
@@ -98,16 +97,17 @@ def _planned(part, graph, edits):
     return [*report.values(), *inside]
 
 
-def _fold(layer, calls, neighbors, edits):
+def _fold(layer, graph, edits):
     """Plan one fold; return the name of its target, or why there is none."""
+    calls = graph.operations[layer]
     reason = _fold_reasons.of_layer(layer, calls)
     if reason:
         return None, reason
     scale, offset, distance = _linear.affine(layer)
-    target = neighbors.before(calls[0])
+    target = _linear_neighbors.before(graph, edits, calls[0])
     change = _linear.with_output
     if target is None:
-        target, repeats = neighbors.after(calls[0])
+        target, repeats = _linear_neighbors.after(graph, edits, calls[0])
         change = _linear.with_input
         scale, offset = np.tile(scale, repeats), np.tile(offset, repeats)
         reason = _fold_reasons.of_next(target, offset, distance)

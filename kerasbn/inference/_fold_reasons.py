@@ -29,7 +29,6 @@ def graph_of(model: keras.Model) -> Graph:
 
 
 def of_layer(layer, calls):
-    """Why a batch normalization cannot be folded into any layer."""
     call = calls[0]
     if type(layer) not in _KNOWN:
         return "its class is not known"
@@ -51,7 +50,6 @@ def of_layer(layer, calls):
 
 
 def of_next(target, offset, distance):
-    """Why it cannot be folded into the layer after it."""
     if target is None:
         return "no linear layer is next to it"
     if distance > _LARGEST_OFFSET:
@@ -62,7 +60,6 @@ def of_next(target, offset, distance):
 
 
 def of_weights(target, weights):
-    """Why a layer cannot have these weights."""
     largest = np.finfo("float32").max
     if all(np.abs(each).max() < largest for each in weights):
         return ""

@@ -4,14 +4,14 @@ import keras
 import numpy as np
 
 from kerasbn._graph import kinds
-from kerasbn.inference import _stock
 from kerasbn.layers import InputBatchNormalization
+from kerasbn.layers._input_batch_normalization import CONSTANT
 
 
 def affine(layer):
     """Scale, offset, and largest distance of a mean from 0 in deviations."""
     if isinstance(layer, InputBatchNormalization):
-        mean, deviation, constant = _stock.input_statistics(layer)
+        mean, deviation, constant = input_statistics(layer)
         scale = np.where(constant, 0.0, 1.0 / deviation)
         offset = -mean * scale
     else:
@@ -22,6 +22,19 @@ def affine(layer):
         offset = _values(layer.beta, 0.0) - mean * scale
     distance = np.where(scale == 0, 0.0, np.abs(mean) / deviation)
     return scale, offset, distance.max()
+
+
+def input_statistics(layer):
+    """Mean and deviation in float64, and which features count as constant."""
+    origin = layer.origin.numpy()
+    offset = layer.moving_offset.numpy()
+    variance = layer.moving_variance.numpy()
+    # In float32 and in this order, to decide as the layer does.
+    share = np.float32(CONSTANT)
+    constant = variance <= np.square(share * (origin + offset))
+    mean = origin.astype("float64") + offset
+    deviation = np.sqrt(np.where(constant, 1.0, variance.astype("float64")))
+    return mean, deviation, constant
 
 
 def is_foldable(layer):

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 import kerasbn
-from kerasbn._rescue.changes import Change, apply, expressible
+from kerasbn._rescue.changes import Change, apply
 
 layers = keras.layers
 stock = layers.BatchNormalization
@@ -885,27 +885,8 @@ def _no_config():
 )
 def test_models_that_cannot_be_copied_say_why(build, reason):
     model = build()
-    assert not expressible(model)
     with pytest.raises(ValueError, match=reason):
         apply(model, [])
-
-
-@_each_model
-def test_ordinary_models_are_expressible(build):
-    assert expressible(_compiled(build()))
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (Change("magic"), "`kind` must be one of output, normalize_inputs"),
-        (Change("activation"), "`options` of 'activation' must be from"),
-        (Change("clipping", {"norm": 1.0}), "'clipvalue', 'global_clipnorm'"),
-    ],
-)
-def test_unknown_changes_are_refused(change, message):
-    with pytest.raises(ValueError, match=message):
-        apply(_compiled(_dense()), [change])
 
 
 @_each_change

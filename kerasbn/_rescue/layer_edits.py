@@ -1,24 +1,48 @@
-"""Edits of hidden activations and of the output layer."""
+"""Edits of hidden activations, of the output layer and of kernels."""
 
 from typing import Any
 
 import keras
+import numpy as np
 
 from kerasbn._graph import kinds
-from kerasbn._graph.rebuild import Edit, first_tensor
+from kerasbn._graph.kinds import has_kernel
+from kerasbn._graph.rebuild import Edit, changed, first_tensor
 from kerasbn._rescue.anatomy import (
     KERNEL_LAYERS,
+    RECURRENT,
     SOFTMAX,
     Anatomy,
     core_of,
 )
-from kerasbn._rescue.kernel_edits import INITIALIZERS
+from kerasbn.models import _initializers
 
 _ACTIVATIONS = (keras.layers.Activation, *kinds.ACTIVATIONS)
+_INITIALIZERS = (
+    "kernel_initializer",
+    "depthwise_initializer",
+    "pointwise_initializer",
+)
+_DRAWN = {
+    "kernel",
+    "depthwise_kernel",
+    "pointwise_kernel",
+    "recurrent_kernel",
+    "bias",
+    "recurrent_bias",
+}
+# These saturate too, or end a network: initialized as sigmoid and softmax are.
+_LIKE_SIGMOID = {
+    *SOFTMAX,
+    "hardsigmoid",
+    "hardtanh",
+    "logsigmoid",
+    "softsign",
+    "tanhshrink",
+}
 
 
 def replace_activations(anatomy: Anatomy, activation: Any) -> dict[Any, Edit]:
-    """Another activation in all hidden layers."""
     edits = {}
     for each in anatomy.hidden():
         name = anatomy.activation_name(each)
@@ -50,7 +74,7 @@ def replace_output(
     `activation=False` keeps it; `None` is linear, as in Keras.
     """
     model, parts = anatomy.model, anatomy.outputs
-    cores = [each for each in parts if kinds.has_kernel(each)]
+    cores = [each for each in parts if has_kernel(each)]
     if len(model.outputs) != 1 or len(cores) != 1:
         raise ValueError(
             "`model` must have a single output, computed by a single layer, "
@@ -78,10 +102,51 @@ def _width(layer, units):
     config = core_of(layer).get_config()
     for key in ("units", "filters"):
         if key in config:
-            drawn = dict.fromkeys(INITIALIZERS, "glorot_uniform")
+            drawn = dict.fromkeys(_INITIALIZERS, "glorot_uniform")
             return {} if config[key] == units else {key: units, **drawn}
     raise ValueError(
         "The output layer must have `units` or `filters` for their number to "
         f"change. Received: units={units}, for the layer {layer.name!r} of "
         f"class {type(layer).__name__}. End the model with a Dense layer."
     )
+
+
+def draw_kernels(anatomy: Anatomy) -> dict[Any, Edit]:
+    """Kernels drawn by initializers that fit the activations."""
+    edits = {}
+    for each in anatomy.operations:
+        if not has_kernel(each) or not each.trainable:
+            continue
+        before = each.get_config()
+        if changed(before, dict.fromkeys(_INITIALIZERS)) == before:
+            continue
+        name = anatomy.following_activation(each)
+        if isinstance(each, RECURRENT) or name in _LIKE_SIGMOID:
+            name = "linear"
+        config = {
+            **dict.fromkeys(_INITIALIZERS, _initializers.initializer(name)),
+            "recurrent_initializer": "orthogonal",
+            "bias_initializer": "zeros",
+            "unit_forget_bias": True,
+        }
+        edits[each] = Edit(config, keeps=lambda w: w.name not in _DRAWN)
+    return edits
+
+
+def draw_not_finite(anatomy: Anatomy) -> dict[Any, Edit]:
+    return {each: Edit(keeps=_finite(each)) for each in anatomy.operations}
+
+
+def _finite(operation):
+    """Return a function that tells whether a weight of an operation stays."""
+    scale = ("gamma", "beta")
+    if isinstance(operation, kinds.BATCH_NORMALIZATIONS):
+        statistics = [w for w in operation.weights if w.name not in scale]
+        if not all(map(_is_finite, statistics)):
+            # The count belongs to what was counted.
+            return lambda weight: weight.name in scale and _is_finite(weight)
+    return _is_finite
+
+
+def _is_finite(weight):
+    return bool(np.isfinite(weight.numpy()).all())
