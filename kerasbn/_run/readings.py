@@ -88,7 +88,7 @@ def measured(
     """Return the reading of one step.
 
     Args:
-        window: A `train_step.Window` with the details of that step.
+        window: A `window.Window` with the details of that step.
         row: Row of the step in the window.
         since: Norms and loss of each step since the reading before, this one
             included.

@@ -34,7 +34,7 @@ class Run:
         layers: Readings of the layers at epoch ends: the step, then numbers by
             measure and path.
         settings: Settings of the optimizer.
-        model: See `inspection.describe_model`; empty if unknown.
+        model: See `model_description.describe_model`; empty if unknown.
         data: See `inspection.describe_data`; empty if unknown.
         planned_steps: Steps that training is to take, 0 if unknown.
         non_finite: Where the first NaN or Inf was.
@@ -92,7 +92,7 @@ class Run:
         return np.array([np.prod(shape) for shape in self.shapes])
 
     def receive(self, window: Any, every: int) -> Iterator[Reading]:
-        """Take a `train_step.Window`, and yield each reading that it gives."""
+        """Take a `window.Window`, and yield each reading that it gives."""
         if window.first_skipped is not None and not window.scales_loss:
             step, norms, loss = window.first_skipped
             self._see(step, norms, loss, window.tells_loss)

@@ -81,7 +81,7 @@ class Monitoring:
             self._recorder.flush()
 
     def receive(self, window: Any) -> None:
-        """Take a `train_step.Window` of steps."""
+        """Take a `window.Window` of steps."""
         self.skipped_steps += window.skipped
         skipped = window.first_skipped
         if not len(window.steps) and skipped is None:
