@@ -176,4 +176,5 @@ def _take_over(old, new, keeps):
         olds = [by_name[weight.name] for weight in news]
     for source, target in zip(olds, news, strict=True):
         if source.shape == target.shape and keeps(source):
-            target.assign(source)
+            # A copy: on JAX two variables of one array would lose it together.
+            target.assign(source.numpy())

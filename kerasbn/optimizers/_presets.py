@@ -57,8 +57,9 @@ def adam(
     Args:
         learning_rate: A float, a schedule or a callable. The default is that of
             Keras: three times as much is worse at 50 layers, and with few rows.
-        clipnorm: Largest L2 norm of a variable's gradient; see `sgd`.
-        **kwargs: Other arguments of `keras.optimizers.Adam`; see `sgd`.
+        clipnorm: Largest L2 norm of a variable's gradient; `None` is unlimited.
+        **kwargs: Other arguments of `keras.optimizers.Adam`; `clipvalue` or
+            `global_clipnorm` replaces the default `clipnorm`.
 
     Example:
     >>> import kerasbn
@@ -80,8 +81,9 @@ def adamw(
 
     Args:
         learning_rate: A float, a schedule or a callable; default as in Keras.
-        clipnorm: Largest L2 norm of a variable's gradient; see `sgd`.
-        **kwargs: Other arguments of `keras.optimizers.AdamW`; see `sgd`.
+        clipnorm: Largest L2 norm of a variable's gradient; `None` is unlimited.
+        **kwargs: Other arguments of `keras.optimizers.AdamW`; `clipvalue` or
+            `global_clipnorm` replaces the default `clipnorm`.
 
     Example:
     >>> import kerasbn
@@ -107,8 +109,9 @@ def nadam(
 
     Args:
         learning_rate: A float, a schedule or a callable; default as in Keras.
-        clipnorm: Largest L2 norm of a variable's gradient; see `sgd`.
-        **kwargs: Other arguments of `keras.optimizers.Nadam`; see `sgd`.
+        clipnorm: Largest L2 norm of a variable's gradient; `None` is unlimited.
+        **kwargs: Other arguments of `keras.optimizers.Nadam`; `clipvalue` or
+            `global_clipnorm` replaces the default `clipnorm`.
 
     Example:
     >>> import kerasbn
@@ -128,8 +131,9 @@ def rmsprop(
 
     Args:
         learning_rate: A float, a schedule or a callable; default as in Keras.
-        clipnorm: Largest L2 norm of a variable's gradient; see `sgd`.
-        **kwargs: Other arguments of `keras.optimizers.RMSprop`; see `sgd`.
+        clipnorm: Largest L2 norm of a variable's gradient; `None` is unlimited.
+        **kwargs: Other arguments of `keras.optimizers.RMSprop`; `clipvalue` or
+            `global_clipnorm` replaces the default `clipnorm`.
 
     Example:
     >>> import kerasbn
@@ -151,8 +155,9 @@ def lion(
             Keras. Lion's authors advise a third to a tenth of Adam's (Chen et
             al., 2023): a third is better at 50 layers, but behind in the first
             200 steps of shallow networks.
-        clipnorm: Largest L2 norm of a variable's gradient; see `sgd`.
-        **kwargs: Other arguments of `keras.optimizers.Lion`; see `sgd`.
+        clipnorm: Largest L2 norm of a variable's gradient; `None` is unlimited.
+        **kwargs: Other arguments of `keras.optimizers.Lion`; `clipvalue` or
+            `global_clipnorm` replaces the default `clipnorm`.
 
     Example:
     >>> import kerasbn
