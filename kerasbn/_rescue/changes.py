@@ -10,7 +10,7 @@ from kerasbn._graph import graph, keras_internals, kinds, rebuild
 from kerasbn._monitor import optimizers
 from kerasbn._rescue import layer_edits, normalization_edits
 from kerasbn._rescue.anatomy import Anatomy
-from kerasbn.diagnosis._remedies import REMEDIES, write
+from kerasbn.diagnosis._remedies import REMEDIES, remedy
 
 # In this order: what is drawn last is drawn for the final activations.
 _EDITS: dict[str, Callable[..., dict[Any, rebuild.Edit]]] = {
@@ -48,12 +48,12 @@ class Change(NamedTuple):
 
     def __str__(self) -> str:
         """Return what to do, in a sentence."""
-        return write(self.kind, **self.options)[0]
+        return remedy(self.kind, **self.options).sentence
 
     @property
     def patch(self) -> str:
         """The code to write for it: lines to remove "-" and to add "+"."""
-        return write(self.kind, **self.options)[1]
+        return remedy(self.kind, **self.options).patch
 
 
 def apply(

@@ -8,11 +8,11 @@ stop there flag 36 to 100 % of the models that train well.
 from typing import Any
 
 from kerasbn._run.run import Run
+from kerasbn.diagnosis import _remedies
 from kerasbn.diagnosis import _rules_model as model
 from kerasbn.diagnosis import _rules_training as training
 from kerasbn.diagnosis._finding import Finding
 from kerasbn.diagnosis._problems import PROBLEM
-from kerasbn.diagnosis._remedies import write
 from kerasbn.diagnosis._rules_output import contradiction, output_mismatch
 from kerasbn.diagnosis._symptoms import Symptoms
 
@@ -81,7 +81,7 @@ def _advised(finding, symptoms):
     problem = PROBLEM[finding.problem]
     names = finding.remedies or problem.remedies
     written = [
-        write(
+        _remedies.remedy(
             name,
             **options_of(name, finding.problem, symptoms),
             **_current(name, symptoms),
@@ -90,8 +90,8 @@ def _advised(finding, symptoms):
     ]
     return finding._replace(
         step=int(finding.step),
-        remedy=" ".join(sentence for sentence, _ in written),
-        patch="\n".join(patch for _, patch in written),
+        remedy=" ".join(each.sentence for each in written),
+        patch="\n".join(each.patch for each in written),
         cost=finding.cost or problem.cost,
         source=finding.source or problem.source,
         remedies=names,

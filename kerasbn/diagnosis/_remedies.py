@@ -1,16 +1,23 @@
 """Every remedy, in a sentence and in code."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 
-def write(remedy: str, **options: Any) -> tuple[str, str]:
-    """Return a remedy's sentence and its patch of lines "-" and "+".
+class Remedy(NamedTuple):
+    """A thing to do: a sentence, and a patch of lines "-" and "+"."""
 
-    Functions also take `current`, what the script has now.
+    sentence: str
+    patch: str
+
+
+def remedy(name: str, **options: Any) -> Remedy:
+    """Return the remedy of that name.
+
+    Those that depend on options also take `current`, the script's own code.
     """
-    text = REMEDIES[remedy]
-    return text(**options) if callable(text) else text
+    found = REMEDIES[name]
+    return found if isinstance(found, Remedy) else found(**options)
 
 
 def _arguments(options):
@@ -39,12 +46,14 @@ def _output(current="units, activation=...", **options):
     if loss:
         lines += ["- model.compile(..., loss=...)"]
         lines += [f"+ model.compile(..., {_arguments(loss)})"]
-    return sentence, "\n".join(lines)
+    return Remedy(sentence, "\n".join(lines))
 
 
 def _activation(**options):
     new = _arguments(options)
-    return f"Use {new} in the hidden layers.", f"- activation=...\n+ {new}"
+    return Remedy(
+        f"Use {new} in the hidden layers.", f"- activation=...\n+ {new}"
+    )
 
 
 def _clipping(current="", **options):
@@ -60,7 +69,7 @@ def _clipping(current="", **options):
     elif not current:
         current = "keras.optimizers.Adam(learning_rate)"
         new = f"keras.optimizers.Adam(learning_rate, {new})"
-    return sentence, f"- {current}\n+ {new}"
+    return Remedy(sentence, f"- {current}\n+ {new}")
 
 
 def _learning_rate(factor=1.0, value=None, current=None):
@@ -73,25 +82,25 @@ def _learning_rate(factor=1.0, value=None, current=None):
     else:
         verb = "Lower" if value < current else "Raise"
         sentence = f"{verb} the learning rate from {old} to {new}."
-    return sentence, f"- learning_rate={old}\n+ learning_rate={new}"
+    return Remedy(sentence, f"- learning_rate={old}\n+ learning_rate={new}")
 
 
 # Up to "statistics" they are kinds of changes in `kerasbn.rescue` as well.
-REMEDIES: dict[str, tuple[str, str] | Callable[..., tuple[str, str]]] = {
+REMEDIES: dict[str, Remedy | Callable[..., Remedy]] = {
     "output": _output,
-    "normalize_inputs": (
+    "normalize_inputs": Remedy(
         "Normalize the inputs with kerasbn.layers.InputBatchNormalization.",
         "  inputs = keras.Input(shape)\n"
         "- x = inputs\n"
         "+ x = kerasbn.layers.InputBatchNormalization()(inputs)",
     ),
-    "initializer": (
+    "initializer": Remedy(
         "Draw the kernels from an initializer that fits the activation: He for "
         "ReLU and ELU, LeCun for SELU, else Glorot. Start the biases at 0.",
         "- kernel_initializer=...\n"
         '+ kernel_initializer="he_normal", bias_initializer="zeros"',
     ),
-    "normalize_hidden": (
+    "normalize_hidden": Remedy(
         "Normalize each hidden layer before its activation with "
         "kerasbn.layers.BatchNormalization.",
         "- keras.layers.Dense(units, activation=activation)\n"
@@ -102,48 +111,48 @@ REMEDIES: dict[str, tuple[str, str] | Callable[..., tuple[str, str]]] = {
     "activation": _activation,
     "clipping": _clipping,
     "learning_rate": _learning_rate,
-    "statistics": (
+    "statistics": Remedy(
         "Use kerasbn.layers.BatchNormalization, whose moving statistics settle "
         "within the first steps.",
         "- keras.layers.BatchNormalization(momentum=...)\n"
         "+ kerasbn.layers.BatchNormalization()",
     ),
-    "calibrate": (
+    "calibrate": Remedy(
         "Or measure the statistics of the trained model again.",
         "# or, after training:\n+ kerasbn.calibrate(model, x)",
     ),
-    "decay": (
+    "decay": Remedy(
         "Or let it decay to 0 over the training.",
         "# or:\n"
         "+ learning_rate=keras.optimizers.schedules.CosineDecay(\n"
         "+     learning_rate, decay_steps=epochs * len(x) // batch_size)",
     ),
-    "finite_data": (
+    "finite_data": Remedy(
         "Look for NaN and Inf in the data, and for logarithms of 0 and "
         "divisions by 0 in the loss.",
         "+ assert np.isfinite(x).all() and np.isfinite(y).all()",
     ),
-    "recover": (
+    "recover": Remedy(
         "Return to the last good weights when it happens.",
         "+ callbacks=[kerasbn.callbacks.RecoverFromNonFinite()]",
     ),
-    "check_targets": (
+    "check_targets": Remedy(
         "Check that the targets belong to the inputs: the network should fit "
         "ten rows until their loss is near 0. If it does, try a learning rate "
         "ten times higher and ten times lower.",
         "+ model.fit(x[:10], y[:10], epochs=200)  # the loss must go to 0",
     ),
-    "drop_bias": (
+    "drop_bias": Remedy(
         "Leave the bias out.",
         "- keras.layers.Dense(units)\n"
         "+ keras.layers.Dense(units, use_bias=False)",
     ),
-    "move_dropout": (
+    "move_dropout": Remedy(
         "Put the dropout after the normalization and the activation.",
         "- Dropout, BatchNormalization, Activation\n"
         "+ BatchNormalization, Activation, Dropout",
     ),
-    "drop_remainder": (
+    "drop_remainder": Remedy(
         "Drop the last rows of an epoch, or use another batch size.",
         "+ dataset.batch(batch_size, drop_remainder=True)",
     ),
