@@ -24,11 +24,14 @@ def facts(finding: "Finding") -> dict[str, str]:
 
 def markdown(finding: "Finding") -> str:
     """Return a finding as Markdown."""
-    lines = [
-        f"**{finding.problem}** in `{finding.where}`, {since(finding)} "
-        f"({finding.severity}, {finding.confidence})",
-        *(f"- {label}: {text}" for label, text in facts(finding).items()),
-    ]
+    lines = [f"- {label}: {text}" for label, text in facts(finding).items()]
     if finding.source:
-        lines.append(f"- source: {finding.source}")
-    return "\n".join(lines) + f"\n\n```diff\n{finding.patch}\n```"
+        lines.append(f"- source: <{finding.source}>")
+    parts = [
+        f"### {finding.problem} in `{finding.where}`",
+        f"{since(finding)} ({finding.severity}, {finding.confidence})",
+        "\n".join(lines),
+    ]
+    if finding.patch:
+        parts.append(f"```diff\n{finding.patch}\n```")
+    return "\n\n".join(parts)
