@@ -75,9 +75,14 @@ def _address(stderr):
     for line in stderr:
         said.append(line)
         if found := re.search(r"TensorBoard \S+ at (http://\S+?)/? ", line):
-            threading.Thread(target=stderr.read, daemon=True).start()
+            threading.Thread(target=_drain, args=[stderr], daemon=True).start()
             return found[1]
     raise AssertionError(f"TensorBoard did not start: {''.join(said)}")
+
+
+def _drain(stream):
+    with stream:
+        stream.read()
 
 
 @pytest.fixture(scope="module")
