@@ -10,7 +10,7 @@ targets of about 150.
     python benchmarks/presets.py                           # an hour
     python benchmarks/presets.py sgd --columns all --depths 3 10
 
-The docstrings of `kerasbn.optimizers` quote the results. The presets lose on
+The page `benchmarks/README.md` quotes the results. The presets lose on
 diabetes because the first gradients, of norm 7, count for less in the second
 moment when clipped. Kernels then move by 0.00066 of themselves per step instead
 of 0.00052 (`adam`, mean of 4 seeds), and the training loss ends at 0.215
