@@ -102,7 +102,7 @@ def _room_page(room):
     page += [f".. automodule:: {room.__name__}"]
     elsewhere = []
     for name, value in public_names(room).items():
-        if room is not kerasbn and vars(kerasbn).get(name) is value:
+        if room is not kerasbn and getattr(kerasbn, name, None) is value:
             elsewhere.append(f"`kerasbn.{name}`")
         elif inspect.isclass(value):
             page += [f".. autoclass:: {room.__name__}.{name}"]
@@ -122,9 +122,8 @@ def public_names(room: types.ModuleType) -> dict[str, Any]:
     """Return the classes, functions and tuples of names that a room offers."""
     return {
         name: value
-        for name, value in vars(room).items()
+        for name, value in inspect.getmembers(room)
         if name[0] != "_"
-        and not hasattr(value, "dispatch")  # where rooms register with another
         and (
             isinstance(value, tuple)
             or getattr(value, "__module__", "").startswith("kerasbn.")

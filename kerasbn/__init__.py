@@ -19,6 +19,7 @@
 Each has its own help, such as `help(kerasbn.models.mlp)`.
 """
 
+import importlib
 import os
 import sys
 from typing import TYPE_CHECKING
@@ -26,21 +27,40 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 # The command reads files, lists and copies: it needs no Keras, which takes
-# seconds to import. Everyone else gets all names at once, so that Keras knows
-# the classes that a saved model may hold.
+# seconds to import.
 _program = os.path.basename("".join(sys.argv[:1]))
 _is_command = _program in ("kerasbn", "kerasbn.exe") or (
     _program == "-m" and "kerasbn" in sys.orig_argv  # python -m kerasbn
 )
 
+# At once: what a saved model may hold, so that Keras can load it, and what
+# `diagnose` does with a model.
 if TYPE_CHECKING or not _is_command:
-    from kerasbn import callbacks as callbacks
+    from kerasbn import _monitor as _monitor
     from kerasbn import clipping as clipping
-    from kerasbn import diagnosis as diagnosis
-    from kerasbn import inference as inference
     from kerasbn import layers as layers
     from kerasbn import models as models
     from kerasbn import optimizers as optimizers
+
+# When first used: the other names, for which Python calls `__getattr__`.
+_LATER = {
+    "callbacks": "kerasbn.callbacks",
+    "diagnosis": "kerasbn.diagnosis",
+    "inference": "kerasbn.inference",
+    "Rescue": "kerasbn._rescue.search",
+    "rescue": "kerasbn._rescue.search",
+    "Finding": "kerasbn.diagnosis",
+    "diagnose": "kerasbn.diagnosis",
+    "Fold": "kerasbn.inference",
+    "calibrate": "kerasbn.inference",
+    "fold": "kerasbn.inference",
+    "to_keras": "kerasbn.inference",
+}
+
+if TYPE_CHECKING:  # the same for type checkers
+    from kerasbn import callbacks as callbacks
+    from kerasbn import diagnosis as diagnosis
+    from kerasbn import inference as inference
     from kerasbn._rescue.search import Rescue as Rescue
     from kerasbn._rescue.search import rescue as rescue
     from kerasbn.diagnosis import Finding as Finding
@@ -49,3 +69,15 @@ if TYPE_CHECKING or not _is_command:
     from kerasbn.inference import calibrate as calibrate
     from kerasbn.inference import fold as fold
     from kerasbn.inference import to_keras as to_keras
+else:
+
+    def __getattr__(name):
+        if name not in _LATER:
+            raise AttributeError(f"module 'kerasbn' has no attribute {name!r}")
+        home = importlib.import_module(_LATER[name])
+        return (
+            home if home.__name__ == f"kerasbn.{name}" else getattr(home, name)
+        )
+
+    def __dir__():
+        return [*globals(), *_LATER]

@@ -2,6 +2,7 @@
 
 import base64
 import html.parser
+import inspect
 import io
 import json
 import os
@@ -500,10 +501,46 @@ def test_command_waits_for_no_keras(command, tmp_path):
     assert done.returncode == 0, done.stderr
 
 
-def test_rescue_is_a_function_among_the_public_names():
-    assert callable(kerasbn.rescue)
-    for name in ("layers", "models", "diagnose", "Finding", "fold", "Fold"):
-        assert name in dir(kerasbn)
+def test_names_are_imported_when_first_used(tmp_path):
+    done = _python(
+        "import sys, kerasbn; "
+        "print('kerasbn.callbacks' in sys.modules); "
+        "print({'callbacks', 'diagnose', 'Fold'} < {*dir(kerasbn)}); "
+        "print(kerasbn.callbacks.__name__, kerasbn.rescue.__name__)",
+        tmp_path,
+        KERAS_BACKEND="numpy",
+    )
+    assert done.stderr == ""
+    assert done.stdout == "False\nTrue\nkerasbn.callbacks rescue\n"
+
+
+def test_names_imported_later_are_those_type_checkers_see():
+    source = inspect.getsource(kerasbn)
+    checked = re.findall(r"import (\w+) as \1", source.partition("_LATER")[2])
+    assert set(checked) == set(kerasbn._LATER)
+
+
+def test_diagnosis_alone_takes_a_keras_model(tmp_path):
+    done = _python(
+        "import keras, numpy as np; from kerasbn.diagnosis import diagnose; "
+        "model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]); "
+        "model.compile('adam', 'binary_crossentropy'); "
+        "print(diagnose(model, np.eye(2), np.array([0.0, 1.0]))[0].problem)",
+        tmp_path,
+    )
+    assert done.stdout == "output_mismatch\n", done.stderr
+
+
+def test_all_that_a_saved_model_may_hold_is_imported_at_once(tmp_path):
+    done = _python(
+        "import keras, kerasbn; registered = keras.saving.get_custom_objects; "
+        "first = set(registered()); "
+        "[getattr(kerasbn, name) for name in dir(kerasbn)]; "
+        "print('kerasbn>GAN' in first, set(registered()) == first)",
+        tmp_path,
+        KERAS_BACKEND="numpy",
+    )
+    assert done.stdout == "True True\n", done.stderr
 
 
 def test_reader_that_has_seen_enough_gets_no_traceback():

@@ -2,6 +2,7 @@
 
 import email
 import fnmatch
+import inspect
 import re
 import shutil
 import subprocess
@@ -117,7 +118,7 @@ def test_help_starts_with_every_public_name():
     rooms = (kerasbn.callbacks, kerasbn.clipping, kerasbn.layers)
     rooms += (kerasbn.models, kerasbn.optimizers)
     for room in (kerasbn, *rooms):
-        for name, value in vars(room).items():
+        for name, value in inspect.getmembers(room):
             if name[0] != "_" and callable(value):
                 assert re.search(rf"\b{name}\b", start), name
 

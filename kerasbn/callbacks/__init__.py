@@ -1,9 +1,6 @@
 """A monitor of gradients, and a way back from NaN."""
 
-import keras
-
-from kerasbn import diagnosis
-from kerasbn._monitor import first_look
+from kerasbn._run import subjects
 from kerasbn.callbacks._gradient_monitor import (
     GradientMonitor as GradientMonitor,
 )
@@ -11,8 +8,4 @@ from kerasbn.callbacks._recover import (
     RecoverFromNonFinite as RecoverFromNonFinite,
 )
 
-# `kerasbn.diagnose` knows log directories; here it learns of Keras.
-diagnosis.run_of.register(keras.Model, first_look.before_training)
-diagnosis.run_of.register(
-    GradientMonitor, lambda monitor, *ignored: monitor.run
-)
+subjects.run_of.register(GradientMonitor, lambda monitor, *ignored: monitor.run)

@@ -1,11 +1,10 @@
 """The entry: from whatever holds a run, or a model, to its diagnosis."""
 
-import functools
 import os
 from typing import Any
 
 from kerasbn._run.files import from_directory
-from kerasbn._run.run import Run
+from kerasbn._run.subjects import run_of
 from kerasbn.diagnosis._finding import Diagnosis
 from kerasbn.diagnosis._judge import judge
 
@@ -59,15 +58,6 @@ def diagnose(
         wrong; `benchmarks/diagnosis.py` on how often this is right.
     """
     return Diagnosis(*judge(run_of(subject, x, y, batch_size)))
-
-
-@functools.singledispatch
-def run_of(subject: Any, x: Any, y: Any, batch_size: int) -> Run:
-    """Return the numbers of a subject; `kerasbn.callbacks` registers kinds."""
-    raise TypeError(
-        "`subject` must be a GradientMonitor, a log directory or a "
-        f"compiled model. Received: {subject!r}."
-    )
 
 
 @run_of.register(str)
