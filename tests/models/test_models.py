@@ -5,27 +5,35 @@ from keras import ops
 
 import kerasbn
 
-# Each value of each option learns; two that do not meddle share a network.
+# Each value of each option learns; those that do not meddle share a network.
 _OPTIONS = {
     "defaults": {},
     "plain": {
         "normalize_inputs": False,
         "normalization": None,
-        "activation": "leaky_relu",
+        "activation": "selu",
     },
-    "layer": {"normalization": "layer", "activation": "gelu"},
-    "after": {"placement": "after", "activation": "silu"},
-    "initializer": {"kernel_initializer": "orthogonal", "activation": "relu"},
-    "dropout": {"dropout": 0.2, "activation": "prelu"},
-    "selu": {"activation": "selu", "normalization": None},
-    "residual": {"residual": True, "activation": "tanh"},
+    "layer": {
+        "normalization": "layer",
+        "activation": "gelu",
+        "kernel_initializer": "orthogonal",
+    },
+    "after": {"placement": "after", "activation": "silu", "dropout": 0.2},
     "residual after": {
         "residual": True,
         "placement": "after",
         "activation": "sigmoid",
     },
-    "residual plain": {"residual": True, "normalization": None},
-    "residual layer": {"residual": True, "normalization": "layer"},
+    "residual plain": {
+        "residual": True,
+        "normalization": None,
+        "activation": "relu",
+    },
+    "residual layer": {
+        "residual": True,
+        "normalization": "layer",
+        "activation": "tanh",
+    },
 }
 
 
@@ -43,8 +51,9 @@ def test_every_option_learns_and_round_trips(options, tmp_path):
     x, y = _rings()
     if not options.get("normalize_inputs", True):
         x = (x - 1000) / 10
+    units = [16] * (3 if options.get("residual") else 2)
     model = kerasbn.models.mlp(
-        (2,), [16, 16, 16], 1, output_activation="sigmoid", **options
+        (2,), units, 1, output_activation="sigmoid", **options
     )
     model.compile(kerasbn.optimizers.adam(0.01), "binary_crossentropy")
     losses = model.fit(x, y, epochs=15, verbose=0).history["loss"]
@@ -219,7 +228,7 @@ _BUILT = {
     ),
     "cnn": lambda: kerasbn.models.cnn(_CNN, [8, 16], 1),
     "cnn residual": lambda: kerasbn.models.cnn(
-        _CNN, [8, 8, 16, 16, 16], 1, residual=True, activation=_slow_relu()
+        _CNN, [8, 16, 16], 1, residual=True, activation=_slow_relu()
     ),
     "cnn layer": lambda: kerasbn.models.cnn(
         (None, None, 1), [8, 16], 1, normalization="layer", activation="prelu"
@@ -266,10 +275,8 @@ def _learns(model):
         ("cnn residual", "mixed_float16"),
         ("cnn layer", "float32"),
         ("gru", "float32"),
-        ("gru", "mixed_float16"),
         ("lstm", "mixed_float16"),
         ("simple_rnn", "float32"),
-        ("gan", "float32"),
         ("gan", "mixed_float16"),
     ],
 )

