@@ -25,14 +25,14 @@ class Inspection:
         if not self.model and model.built:
             self.model = model_description.describe_model(model)
 
-    def see_batch(self, kept: tuple[Any, Any] | None) -> None:
+    def see_batch(self, kept: tuple[Any, Any, Any] | None) -> None:
         y = kept and kept[1]
         if y is None or keras.tree.is_nested(y):
             return
         if sum(map(len, self._targets)) < _TARGET_ROWS:
             self._targets.append(y.numpy())
 
-    def see_data(self, model: keras.Model, kept: tuple[Any, Any]) -> None:
+    def see_data(self, model: keras.Model, kept: tuple[Any, Any, Any]) -> None:
         """Describe the inputs, and the targets of all batches seen so far."""
         y = np.concatenate(self._targets) if self._targets else None
         self.data = describe_data(model, kept[0], y)

@@ -10,23 +10,27 @@ _ROWS, _ENTRIES = 256, 2**22
 
 
 class KeptBatch:
-    """Inputs and targets of the last full step, in variables."""
+    """Inputs, targets and weights of the last full step, in variables."""
 
     def __init__(self, compiled: bool):
         self._compiled = compiled  # by XLA, which wants fixed shapes
         self._variables: dict[str, Any] = {}
 
-    def value(self) -> tuple[Any, Any] | None:
-        """Return inputs and targets, `None` if they could not be kept."""
+    def value(self) -> tuple[Any, Any, Any] | None:
+        """Return inputs, targets and sample weights.
+
+        Each is `None` where it is none or could not be kept, and so is the
+        tuple without inputs. Class weights come as sample weights.
+        """
         if "x" not in self._variables:
             return None
         values = keras.tree.map_structure(lambda v: v.value(), self._variables)
-        return values["x"], values.get("y")
+        return values["x"], values.get("y"), values.get("sample_weight")
 
     def keep(self, data: Any) -> None:
         """Keep the first rows of a batch; called inside the train step."""
-        x, y, _ = keras.utils.unpack_x_y_sample_weight(data)
-        for name, each in (("x", x), ("y", y)):
+        parts = keras.utils.unpack_x_y_sample_weight(data)
+        for name, each in zip(("x", "y", "sample_weight"), parts, strict=True):
             if each is None or not all(
                 isinstance(tensor, tf.Tensor)
                 and tensor.shape.rank

@@ -113,7 +113,7 @@ class GradientRecorder:
             for listener in list(self._listeners):
                 listener.receive(window)
 
-    def kept_batch(self) -> tuple[Any, Any] | None:
+    def kept_batch(self) -> tuple[Any, Any, Any] | None:
         return self._step.kept.value()
 
     def read_layers(self) -> dict[str, dict[str, float]] | None:

@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 import kerasbn
+from kerasbn._monitor import recorder
 
 _ROWS = 16
 
@@ -596,6 +597,45 @@ def test_run_without_a_whole_step_is_no_error():
     monitor = kerasbn.callbacks.GradientMonitor(None)
     model.fit(x, _y(), batch_size=4, verbose=0, callbacks=[monitor])
     assert str(monitor.findings) == "Nothing was recorded yet."
+
+
+_WEIGHTS = np.arange(_ROWS, dtype="float32")
+
+
+@pytest.mark.parametrize("mode", ["graph", "xla", "eager"])
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, None),
+        ({"sample_weight": _WEIGHTS}, _WEIGHTS),
+        ({"class_weight": {0: 3.0, 1: 5.0}}, 3 + 2 * _y()),
+    ],
+    ids=["none", "sample_weight", "class_weight"],
+)
+def test_batch_is_kept_with_its_weights(options, expected, mode):
+    model, x = _dense()
+    model.compile("sgd", "mean_squared_error", **_MODES[mode])
+    kept = []
+
+    class Reader(kerasbn.callbacks.GradientMonitor):
+        def receive(self, window):
+            super().receive(window)
+            kept.extend(recorder.recorder_of(model).kept_batch() or ())
+
+    model.fit(
+        *(x, _y()),
+        **options,
+        batch_size=_ROWS,
+        shuffle=False,
+        verbose=0,
+        callbacks=[Reader(None)],
+    )
+    for found, whole in zip(kept, (x, _y(), expected), strict=True):
+        if whole is None:
+            assert found is None
+        else:
+            np.testing.assert_allclose(found.numpy()[:_ROWS], whole)
+            assert len(found) == (256 if mode == "xla" else _ROWS)
 
 
 class _OwnStep(keras.Sequential):
