@@ -54,6 +54,7 @@ class Hooks:
         self.paths: list[str] = []  # by column, in the order of the model
         self.shapes: list[tuple[int, ...]] = []
         self.owners: dict[int, Any] = {}  # the optimizer that clips a column
+        self._variables: list[Any] = []  # by column
         self._columns: dict[int, int] = {}  # by `id` of the variable
         self._model = model
         self._optimizers = optimizers.applied_by(model)
@@ -80,6 +81,12 @@ class Hooks:
     def scales_loss(self) -> bool:
         kind = keras.optimizers.LossScaleOptimizer
         return isinstance(self._model.optimizer, kind)
+
+    def without_gradient(self, column: int) -> Noted:
+        """Note a variable that no gradient reaches: all zeros, no update."""
+        variable = self._variables[column]
+        value = measures.value_of(variable)
+        return Noted(variable, tf.zeros_like(value), 0.0, value)
 
     @contextlib.contextmanager
     def noting(self, full: bool):
@@ -180,6 +187,7 @@ class Hooks:
             while path in self.paths:  # Keras does not promise unique paths
                 path, number = f"{variable.path}_{number}", number + 1
             self._columns[id(variable)] = len(self.paths)
+            self._variables.append(variable)
             self.paths.append(path)
             self.shapes.append(tuple(variable.shape))
 

@@ -142,7 +142,11 @@ class MeasuredStep:
 
     def _details(self, step, notes):
         """The step, then `measures.DETAILS` and histogram, by variable."""
-        columns, found = zip(*sorted(notes.gradients.items()), strict=True)
+        count = len(self.hooks.paths)
+        found = [
+            notes.gradients.get(column) or self.hooks.without_gradient(column)
+            for column in range(count)
+        ]
         gradients = [each.gradient for each in found]
         details = measures.details(
             gradients,
@@ -155,9 +159,4 @@ class MeasuredStep:
         if self.histograms:
             counts = measures.histograms(gradients)
             details = tf.concat([details, counts], axis=1)
-        count = len(self.hooks.paths)
-        if len(columns) < count:
-            details = tf.scatter_nd(
-                np.array(columns)[:, None], details, (count, details.shape[1])
-            )
         return tf.concat([tf.fill((count, 1), step), details], axis=1)

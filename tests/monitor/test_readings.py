@@ -599,6 +599,51 @@ def test_run_without_a_whole_step_is_no_error():
     assert str(monitor.findings) == "Nothing was recorded yet."
 
 
+class _Cut(keras.layers.Layer):
+    def call(self, x):
+        return tf.stop_gradient(x)
+
+
+@pytest.mark.parametrize("clipped", [False, True], ids=["", "Clipped"])
+@pytest.mark.parametrize("mode", _MODES)
+def test_variable_that_no_gradient_reaches_is_zero_at_every_step(mode, clipped):
+    dense = keras.layers.Dense
+    model = keras.Sequential(
+        [keras.Input((6,)), dense(3, name="before"), _Cut(), dense(1)]
+    )
+    weight = np.linalg.norm(model.layers[0].kernel)
+    model.compile(
+        _skipping("Clipped") if clipped else "sgd",
+        "mean_squared_error",
+        **_MODES[mode],
+    )
+    monitor = kerasbn.callbacks.GradientMonitor(None, every=6)
+    with pytest.warns(UserWarning, match="Gradients do not exist"):
+        model.fit(_x(), _y(), batch_size=1, verbose=0, callbacks=[monitor])
+    assert monitor.history["step"].tolist() == [1, 6, 12]
+    tables = monitor.run.tables
+    # The largest norm of all steps, of those between two readings too.
+    reached = (tables["gradient_norm_max"] > 0).all(axis=0)
+    assert reached.tolist() == [False, False, True, True]
+    assert (tables["zero_share"][:, :2] == 1).all()
+    assert (tables["update_ratio"][:, :2] == 0).all()
+    np.testing.assert_allclose(tables["weight_norm"][:, 0], weight, rtol=1e-5)
+    assert np.isfinite(monitor.history["clipped/global_norm"]).all()
+
+
+def test_step_without_any_gradient_leaves_the_model_as_it_was():
+    model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(1), _Cut()])
+    model.compile("sgd", "mean_squared_error")
+    monitor = kerasbn.callbacks.GradientMonitor(None)
+    with pytest.raises(ValueError, match="No gradients provided"):
+        model.fit(_x(), _y(), verbose=0, callbacks=[monitor])
+    assert not monitor.run.readings
+    assert "train_step" not in vars(model)
+    assert "compute_loss" not in vars(model)
+    assert "apply" not in vars(model.optimizer)
+    assert type(model.train_function).__name__ == "function"
+
+
 _WEIGHTS = np.arange(_ROWS, dtype="float32")
 
 
