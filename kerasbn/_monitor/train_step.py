@@ -89,11 +89,15 @@ class MeasuredStep:
             outputs = train_step(data)
         after = tf.cast(optimizers.step_number(leaves), "float32")
         step = tf.where(after > before, after, -after)  # negative: not applied
-        self._tells_loss = notes.loss is not None
-        loss: Any = notes.loss if self._tells_loss else np.nan
-        loss = tf.cast(loss, "float32")
+        loss, reduction = notes.loss, "SUM"  # a share of it on each replica
+        if loss is None:
+            loss, reduction = _told_loss(outputs), "MEAN"
+        self._tells_loss = loss is not None
+        loss = np.nan if loss is None else loss
+        loss = tf.reduce_mean(tf.cast(loss, "float32"))
         if self.hooks.replicas > 1:
-            loss = tf.distribute.get_replica_context().all_reduce("SUM", loss)
+            context: Any = tf.distribute.get_replica_context()
+            loss = context.all_reduce(reduction, loss)
         if notes.gradients:
             self._put("rows", self._row(step, loss, notes))
         if notes.gradients and full:
@@ -160,3 +164,12 @@ class MeasuredStep:
             counts = measures.histograms(gradients)
             details = tf.concat([details, counts], axis=1)
         return tf.concat([tf.fill((count, 1), step), details], axis=1)
+
+
+def _told_loss(outputs):
+    """The loss in the logs of a step that computes it by itself.
+
+    It may be the running mean of a metric.
+    """
+    loss = outputs.get("loss") if isinstance(outputs, dict) else None
+    return None if keras.tree.is_nested(loss) else loss

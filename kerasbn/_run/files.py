@@ -31,6 +31,7 @@ def write_description(writer: "EventWriter", step: int, run: Run) -> None:
         "settings": run.settings,
         "description": run.model,
         "planned_steps": run.planned_steps,
+        "knows_loss": run.knows_loss,
     }
     write_note(writer, step, "description", description)
 
@@ -100,5 +101,6 @@ def from_directory(log_dir: str) -> Run:
         model=description.get("description", {}),
         data=last("data") or {},
         planned_steps=description.get("planned_steps", 0),
+        knows_loss=description.get("knows_loss", True),
         non_finite=NonFinite(*found) if found else None,
     )

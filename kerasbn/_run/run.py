@@ -37,6 +37,8 @@ class Run:
         model: See `model_description.describe_model`; empty if unknown.
         data: See `inspection.describe_data`; empty if unknown.
         planned_steps: Steps that training is to take, 0 if unknown.
+        knows_loss: Whether the train step tells its loss; else it is NaN in all
+            readings, which says nothing about the run.
         non_finite: Where the first NaN or Inf was.
         before: The same run when other variables were trainable; it comes
             first in the history.
@@ -56,6 +58,7 @@ class Run:
     model: dict[str, Any] = field(default_factory=dict)
     data: dict[str, Any] = field(default_factory=dict)
     planned_steps: int = 0
+    knows_loss: bool = True
     non_finite: NonFinite | None = None
     before: "Run | None" = None
 

@@ -128,6 +128,9 @@ class GradientMonitor(keras.callbacks.Callback):
 
         Where gradients are accumulated, a step is one update, its gradient the
         average that is applied, and its loss the mean of the micro-batches.
+
+        Where a `train_step` does not call `compute_loss`, "loss" is what it
+        returns under that name, or NaN without (`run.knows_loss` is false).
         """
         return self.run.history()
 

@@ -95,6 +95,7 @@ class Monitoring:
         if not self._started:
             self._started = True
             run.planned_steps = first - 1 + self._planned()
+            run.knows_loss = window.tells_loss
             if tensorboard is not None:
                 tensorboard.begin(first, run)
         self._epoch_norms += np.sqrt(np.square(window.norms).sum(1)).tolist()

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 import kerasbn
 from kerasbn._monitor import recorder
+from kerasbn._run import files
 
 _ROWS = 16
 
@@ -499,7 +500,7 @@ def test_generative_pair_with_two_optimizers_is_read():
         rtol=1e-5,
     )
     assert len(history["gradient_norm"]) == 4
-    assert np.isnan(history["loss"]).all()  # the step keeps it to itself
+    np.testing.assert_allclose(history["loss"], np.mean(error**2), rtol=1e-5)
     assert monitor.first_non_finite is None
 
 
@@ -597,6 +598,57 @@ def test_run_without_a_whole_step_is_no_error():
     monitor = kerasbn.callbacks.GradientMonitor(None)
     model.fit(x, _y(), batch_size=4, verbose=0, callbacks=[monitor])
     assert str(monitor.findings) == "Nothing was recorded yet."
+
+
+class TellsLoss(keras.Sequential):
+    """A train step that computes its loss by itself."""
+
+    logs = staticmethod(lambda loss: {"loss": loss})
+
+    def train_step(self, data):
+        x, y = data
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean(tf.square(self(x, training=True)[:, 0] - y))
+        variables = self.trainable_variables
+        self.optimizer.apply(tape.gradient(loss, variables), variables)
+        return self.logs(loss)
+
+
+@pytest.mark.parametrize(
+    ("logs", "knows"),
+    [
+        (lambda loss: {"loss": loss, "rmse": tf.sqrt(loss)}, True),
+        (lambda loss: {"d_loss": loss, "g_loss": loss}, False),
+        (lambda loss: {"loss": {"d": loss, "g": loss}}, False),
+    ],
+    ids=["loss", "other losses", "nested"],
+)
+@pytest.mark.parametrize("mode", ["graph", "xla", "eager"])
+def test_loss_is_what_an_own_step_returns(logs, knows, mode, tmp_path):
+    x, y = _x(), _y()
+    model = TellsLoss([keras.Input((6,)), keras.layers.Dense(1)])
+    model.logs = logs
+    model.compile("sgd", **_MODES[mode])
+    expected = np.mean((model.predict(x, verbose=0)[:, 0] - y) ** 2)
+    monitor = kerasbn.callbacks.GradientMonitor(str(tmp_path), every=1)
+    model.fit(x, y, batch_size=_ROWS, verbose=0, callbacks=[monitor])
+    found = expected if knows else np.nan
+    np.testing.assert_allclose(monitor.history["loss"], [found], rtol=1e-5)
+    for run in (monitor.run, files.from_directory(str(tmp_path))):
+        assert run.knows_loss is knows
+    assert monitor.first_non_finite is None
+
+
+def test_loss_that_is_nan_is_known():
+    x, y = _x(), np.full(_ROWS, np.nan)
+    model = TellsLoss([keras.Input((6,)), keras.layers.Dense(1)])
+    model.compile("sgd")
+    monitor = kerasbn.callbacks.GradientMonitor(None)
+    model.fit(x, y, batch_size=_ROWS, verbose=0, callbacks=[monitor])
+    assert np.isnan(monitor.history["loss"]).all()
+    assert monitor.run.knows_loss
+    assert monitor.first_non_finite
+    assert monitor.first_non_finite.origin == "forward"
 
 
 class _Cut(keras.layers.Layer):
