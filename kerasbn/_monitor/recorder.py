@@ -117,9 +117,14 @@ class GradientRecorder:
         return self._step.kept.value()
 
     def read_layers(self) -> dict[str, dict[str, float]] | None:
-        """Read the hidden layers on the kept inputs, if there are any."""
-        kept = self.kept_batch()
-        if kept is None:
+        """Read the hidden layers on the kept inputs, if there are any.
+
+        A GAN, say, has no `call`, or one that its train step never uses: there
+        is nothing to be read.
+        """
+        kept, model = self.kept_batch(), self._model
+        never_called = type(model).call is keras.Model.call or not model.built
+        if kept is None or never_called:
             return None
         if self._probe is None:
             from kerasbn._monitor import layer_probe  # imports TensorFlow

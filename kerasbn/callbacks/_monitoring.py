@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import re
 import warnings
 import weakref
 from typing import Any
@@ -217,5 +218,17 @@ class Monitoring:
             if message not in self._warned:
                 self._warned.add(message)
                 warnings.warn(
-                    f"{message} {error!r}: training goes on.", stacklevel=2
+                    f"{message} {_reason(error)}: training goes on.",
+                    stacklevel=2,
                 )
+
+
+def _reason(error):
+    """The kind and the first line of an error.
+
+    Keras writes which layer was called in front of it, and colors it.
+    """
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
+    lines = re.sub("^Exception encountered .*", "", plain).split("\n")
+    line = next(filter(None, map(str.strip, lines)), "no reason is given")
+    return f"{type(error).__name__}: {line.removesuffix('.')}"

@@ -105,6 +105,55 @@ def test_a_listener_that_raises_is_warned_of_once():
     assert len(monitor.history["step"]) == 8
 
 
+def test_what_could_not_be_read_is_told_in_one_plain_line():
+    class Failing(keras.layers.Layer):
+        def call(self, x):
+            if not isinstance(x, tf.Tensor) or x.shape[0] is None:
+                return x
+            raise ValueError("It wants \x1b[1m8\x1b[0m rows.\nIt got more.")
+
+    inner = keras.Sequential([keras.layers.Dense(2, "relu"), Failing()])
+    model = keras.Sequential([keras.Input((6,)), inner, keras.layers.Dense(1)])
+    model.compile("sgd", "mean_squared_error", run_eagerly=True)
+    monitor = _monitor()
+
+    def let_train(step, numbers):  # it fails in the pass of the probe alone
+        Failing.call = fails
+
+    fails, Failing.call = Failing.call, lambda self, x: x
+    monitor.on_reading = let_train
+    with pytest.warns(UserWarning, match="layers could not be read") as caught:
+        _fit(model, monitor, batch_size=64)
+    assert [str(each.message) for each in caught] == [
+        "The layers could not be read: ValueError: It wants 8 rows: training "
+        "goes on."
+    ]
+
+
+@pytest.mark.parametrize("built", [False, True])
+def test_model_without_call_has_no_layers_to_read(built):
+    class Autoencoder(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.encoder = keras.layers.Dense(2, "relu")
+            self.decoder = keras.layers.Dense(6)
+            self.built = built
+
+        def train_step(self, data):
+            x, _ = data
+            with tf.GradientTape() as tape:
+                loss = tf.reduce_mean((self.decoder(self.encoder(x)) - x) ** 2)
+            variables = self.trainable_variables
+            self.optimizer.apply(tape.gradient(loss, variables), variables)
+            return {"loss": loss}
+
+    model, monitor = Autoencoder(), _monitor()
+    model.compile("sgd")
+    _fit(model, monitor)  # and no warning
+    assert len(monitor.history["gradient_norm"]) == 4
+    assert monitor.run.layers == []
+
+
 def test_on_reading_that_cannot_be_called_is_refused():
     with pytest.raises(TypeError, match="`on_reading` must be a function"):
         _monitor(on_reading="wandb")
