@@ -30,6 +30,7 @@ class KeptBatch:
     def keep(self, data: Any) -> None:
         """Keep the first rows of a batch; called inside the train step."""
         parts = keras.utils.unpack_x_y_sample_weight(data)
+        rows = min(map(_rows_of, keras.tree.flatten(parts)))
         for name, each in zip(("x", "y", "sample_weight"), parts, strict=True):
             if each is None or not all(
                 isinstance(tensor, tf.Tensor)
@@ -40,8 +41,9 @@ class KeptBatch:
                 continue
             if name not in self._variables:
                 with tf.init_scope():
-                    made = keras.tree.map_structure(self._variable, each)
-                    self._variables[name] = made
+                    self._variables[name] = keras.tree.map_structure(
+                        lambda tensor: self._variable(tensor, rows), each
+                    )
             keras.tree.map_structure(self._assign, self._variables[name], each)
 
     def _assign(self, kept, tensor):
@@ -51,13 +53,19 @@ class KeptBatch:
         else:
             kept.assign(tensor[:_ROWS])
 
-    def _variable(self, tensor):
+    def _variable(self, tensor, rows):
         rest = tensor.shape[1:]
-        size = int(np.prod([size or 1 for size in rest]))
-        rows = min(_ROWS, max(1, _ENTRIES // size))
         known = [rows if self._compiled else 0, *(size or 0 for size in rest)]
         return tf.Variable(
             tf.zeros(known, tensor.dtype),
             trainable=False,
             shape=known if self._compiled else [None, *rest],
         )
+
+
+def _rows_of(tensor):
+    """How many rows to keep, the same of all parts."""
+    if not getattr(getattr(tensor, "shape", None), "rank", None):
+        return _ROWS
+    size = int(np.prod([size or 1 for size in tensor.shape[1:]]))
+    return min(_ROWS, max(1, _ENTRIES // size))

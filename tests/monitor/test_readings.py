@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 import kerasbn
-from kerasbn._monitor import recorder
+from kerasbn._monitor import recorder, train_step
 from kerasbn._run import files
 
 _ROWS = 16
@@ -733,6 +733,17 @@ def test_batch_is_kept_with_its_weights(options, expected, mode):
         else:
             np.testing.assert_allclose(found.numpy()[:_ROWS], whole)
             assert len(found) == (256 if mode == "xla" else _ROWS)
+
+
+def test_parts_of_a_large_batch_keep_the_same_rows():
+    model = keras.Sequential(
+        [keras.Input((2**15,)), keras.layers.Dense(1, name="huge")]
+    )
+    model.compile("sgd", "mean_squared_error", jit_compile=True)
+    step = train_step.MeasuredStep(model, 10, False)
+    x, y = tf.zeros((200, 2**15)), tf.range(200.0)
+    step.kept.keep((x, y, y))
+    assert [len(each) for each in step.kept.value() or ()] == [128] * 3
 
 
 class _OwnStep(keras.Sequential):
