@@ -1,16 +1,16 @@
-"""A method replaced on one instance, for a while."""
+"""An attribute replaced on one instance, for a while."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 
 @contextlib.contextmanager
-def replaced(instance: Any, name: str, method: Callable) -> Iterator[None]:
-    """Shadow a method on one instance, past Keras's attribute tracking."""
+def replaced(instance: Any, name: str, value: Any) -> Iterator[None]:
+    """Shadow an attribute of one instance, past Keras's attribute tracking."""
     attributes = vars(instance)
     before = attributes.get(name)
-    attributes[name] = method
+    attributes[name] = value
     try:
         yield
     finally:

@@ -10,7 +10,10 @@ from kerasbn._graph import keras_internals, kinds
 
 
 def leaves(layer: Any) -> Iterator[tuple[Any, Any]]:
-    """The layers that act as one, each with its activation or `None`."""
+    """The layers that act as one, each with its activation or `None`.
+
+    Batch normalizations inside a recurrent or `TimeDistributed` one follow it.
+    """
     for inner in keras_internals.sublayers(layer):
         core = inner
         if isinstance(inner, layers.RNN):  # calls its cell in a loop, unseen
@@ -25,6 +28,8 @@ def leaves(layer: Any) -> Iterator[tuple[Any, Any]]:
             yield from leaves(inner)
         else:
             yield inner, activation
+            if core is not inner:
+                yield from ((e, None) for e in batch_normalizations(core))
 
 
 def output_layers(model: Any) -> Iterator[Any]:
@@ -51,3 +56,12 @@ def batch_normalizations(layer: Any) -> list[Any]:
     """The batch normalization layers inside a layer or model, at any depth."""
     inner = keras_internals.all_layers(layer)
     return [e for e in inner if isinstance(e, kinds.BATCH_NORMALIZATIONS)]
+
+
+def normalized_loops(model: Any) -> list[Any]:
+    """The recurrent layers whose cell holds a batch normalization."""
+    return [
+        layer
+        for layer in keras_internals.all_layers(model)
+        if isinstance(layer, layers.RNN) and batch_normalizations(layer.cell)
+    ]

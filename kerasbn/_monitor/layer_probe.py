@@ -28,8 +28,8 @@ class ActivationProbe:
     softmax and the output layers of a functional or sequential model. Functions
     called without a layer, such as `ops.relu`, are not seen. The calls of a
     shared layer are pooled; entries masked at its output are left out. A
-    recurrent or `TimeDistributed` layer is read as a whole. Make a new probe
-    after freezing or unfreezing layers.
+    recurrent or `TimeDistributed` layer is read as a whole, but for the batch
+    normalizations inside. Make a new probe after freezing or unfreezing layers.
     """
 
     def __init__(self, model: keras.Model):
@@ -59,7 +59,7 @@ class ActivationProbe:
                       log(moving_deviation / deviation))
         """
         hidden, normalizations = self._layers
-        x = keras.tree.map_structure(lambda array: array[:_ROWS], x)
+        x = keras.tree.map_structure(self._rows, x)
         run = self._pass if self.model.run_eagerly else self._traced(x)
         table = run(x).numpy().astype(float)
         activity, moments = np.split(table, [len(hidden)], axis=1)
@@ -95,6 +95,20 @@ class ActivationProbe:
                 hidden[path] = layer, activation
         return hidden, normalizations
 
+    def _rows(self, array):
+        """The first rows, or as many as the model is fixed to, repeated."""
+        if self._batch_size is None:
+            return array[:_ROWS]
+        rows = tf.range(self._batch_size) % len(array)
+        return tf.gather(array, rows)
+
+    @functools.cached_property
+    def _batch_size(self):
+        """The one that a model is fixed to, as stateful ones are."""
+        if not isinstance(self.model, keras.Sequential | keras.Function):
+            return None
+        return keras.tree.flatten(self.model.inputs)[0].shape[0]
+
     def _traced(self, x):
         """The pass, compiled once for any number of rows.
 
@@ -103,7 +117,10 @@ class ActivationProbe:
         key = tuple(tuple(each.shape[1:]) for each in keras.tree.flatten(x))
         if key not in self._compiled:
             specs = keras.tree.map_structure(
-                lambda e: tf.TensorSpec([None, *e.shape[1:]], e.dtype), x
+                lambda e: tf.TensorSpec(
+                    [self._batch_size, *e.shape[1:]], e.dtype
+                ),
+                x,
             )
             function = tf.function(self._pass, autograph=False)
             self._compiled[key] = function.get_concrete_function(specs)
@@ -118,6 +135,10 @@ class ActivationProbe:
             for layer, seen in calls.items():
                 noting = _noting(layer, seen)
                 stack.enter_context(shadowing.replaced(layer, "call", noting))
+            for layer in sublayers.normalized_loops(self.model):
+                # What a loop of the graph computes cannot be seen outside.
+                looped = shadowing.replaced(layer, "unroll", True)
+                stack.enter_context(looped)
             stack.enter_context(keras.StatelessScope())
             self.model(x, training=True)
         # Outside the scope the moving statistics are those before the pass.
@@ -131,21 +152,23 @@ class ActivationProbe:
 
 def _noting(layer, calls):
     """`call` of a layer that also notes its inputs and outputs."""
-    call = layer.call
+    call, graph = layer.call, tf.compat.v1.get_default_graph()
 
     def noting_call(*args, **kwargs):
         outputs = call(*args, **kwargs)
         inputs = (*args, *kwargs.values())[0]
-        calls.append((inputs, keras.tree.flatten(outputs)[0]))
+        if tf.compat.v1.get_default_graph() is graph:  # not inside a loop
+            output, mask = keras.tree.flatten(outputs)[0], kwargs.get("mask")
+            calls.append((inputs, output, mask))
         return outputs
 
     return noting_call
 
 
-def _rows(values, axis, outputs):
+def _rows(values, axis, outputs, mask=None):
     """Values as rows of features, without those masked at the outputs."""
     values = ops.moveaxis(tf.cast(values, "float32"), axis, -1)
-    mask = getattr(outputs, "_keras_mask", None)
+    mask = getattr(outputs, "_keras_mask", mask)
     if mask is not None:
         values = tf.boolean_mask(values, tf.cast(mask, "bool"))
     return tf.reshape(values, (-1, tf.shape(values)[-1]))
@@ -156,7 +179,7 @@ def _activity(calls, layer, activation):
     if not calls:
         return tf.fill((4, 1), np.nan)
     axis = 1 if getattr(layer, "data_format", "") == "channels_first" else -1
-    y = tf.concat([_rows(y, axis, y) for _, y in calls], axis=0)
+    y = tf.concat([_rows(y, axis, y) for _, y, _ in calls], axis=0)
     live, steep = activations.intervals(activation)
     dead = tf.reduce_max(y, axis=0) == tf.reduce_min(y, axis=0)
     if live is not None:
@@ -174,7 +197,8 @@ def _outside(y, interval):
 
 def _moments(layer, calls):
     """Mean and variance of the inputs, then those of inference."""
-    rows = [_rows(x, layer.axis, y) for x, y in calls]
+    # `TimeDistributed` masks what it calls by an argument.
+    rows = [_rows(x, layer.axis, y, mask) for x, y, mask in calls]
     rows = rows or [tf.fill((1, layer.moving_variance.shape[0]), np.nan)]
     batch = tf.nn.moments(tf.concat(rows, axis=0), axes=[0])
     moving = (layer.moving_mean, layer.moving_variance)

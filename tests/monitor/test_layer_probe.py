@@ -303,6 +303,90 @@ def test_recurrent_layers_are_read_as_a_whole():
     )
 
 
+@keras.saving.register_keras_serializable("tests")
+class _NormalizedCell(layers.Layer):
+    """A cell that puts out its normalized inputs."""
+
+    state_size = output_size = 1
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.normalization = layers.BatchNormalization(epsilon=0.0)
+
+    def build(self, input_shape):
+        self.normalization.build(input_shape)
+
+    def call(self, x, states, training=False):
+        return self.normalization(x, training=training), states
+
+
+@pytest.mark.parametrize("run_eagerly", [False, True])
+@pytest.mark.parametrize(
+    ("wrap", "count"),
+    [
+        (lambda: layers.TimeDistributed(_epsilon_free()), 1),
+        (
+            lambda: layers.TimeDistributed(
+                keras.Sequential([layers.ReLU(), _epsilon_free()])
+            ),
+            1,
+        ),
+        (lambda: layers.RNN(_NormalizedCell()), 1),
+        (lambda: layers.Bidirectional(layers.RNN(_NormalizedCell())), 2),
+    ],
+    ids=["TimeDistributed", "model", "RNN", "Bidirectional"],
+)
+def test_normalization_inside_a_wrapper_is_read(wrap, count, run_eagerly):
+    model = _sequential(wrap(), layers.Flatten(), shape=(None, 1))
+    model.run_eagerly = run_eagerly
+    before = _state(model)
+    # Mean 2 and deviation 1 over all steps: 2 from (0, 1).
+    x = np.array([[[1], [3]], [[3], [1]]], "float32")
+    readings = layer_probe.ActivationProbe(model).read(x)
+    distances = readings["statistics_distance"].values()
+    assert [*distances] == pytest.approx([2.0] * count)
+    _assert_state(model, before)
+    assert not any("call" in vars(layer) for layer in model._flatten_layers())
+
+
+def _epsilon_free():
+    return layers.BatchNormalization(epsilon=0.0)
+
+
+def test_steps_masked_inside_a_wrapper_are_left_out():
+    model = _sequential(
+        layers.Masking(),
+        layers.TimeDistributed(_epsilon_free()),
+        layers.LSTM(1, activation="linear"),
+        shape=(3, 1),
+    )
+    reading = _read(model, [[[1], [3], [0]], [[1], [0], [0]], [[3], [0], [0]]])
+    assert reading["statistics_distance"] == 2.0
+
+
+@pytest.mark.parametrize("rows", [1, 4, 300])
+@pytest.mark.parametrize("run_eagerly", [False, True])
+def test_stateful_layers_get_the_batch_size_that_they_are_fixed_to(
+    rows, run_eagerly
+):
+    model = keras.Sequential(
+        [
+            keras.Input(batch_shape=(4, 3, 1)),
+            layers.GRU(2, stateful=True, name="gru"),
+            layers.Dense(1),
+        ]
+    )
+    model.run_eagerly = run_eagerly
+    model(np.ones((4, 3, 1)))  # its states are not 0
+    before = _state(model)
+    probe = layer_probe.ActivationProbe(model)
+    means = probe.read(np.ones((rows, 3, 1), "float32"))["activation_mean"]
+    _assert_state(model, before)
+    # It goes on from its states.
+    expected = model.layers[0](np.ones((4, 3, 1))).numpy().mean()
+    assert [*means.values()] == pytest.approx([expected])
+
+
 def test_half_precision_is_read_in_single():
     keras.config.set_dtype_policy("mixed_float16")
     # The sum of 200 rows is infinite in float16, their mean is not.
