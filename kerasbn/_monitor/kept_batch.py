@@ -1,5 +1,6 @@
 """One batch kept from training, to read the layers with."""
 
+from concurrent import futures
 from typing import Any
 
 import keras
@@ -7,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 _ROWS, _ENTRIES = 256, 2**22
+_PARTS = ("x", "y", "sample_weight")
 
 
 class KeptBatch:
@@ -14,7 +16,9 @@ class KeptBatch:
 
     def __init__(self, compiled: bool):
         self._compiled = compiled  # by XLA, which wants fixed shapes
-        self._variables: dict[str, Any] = {}
+        # By the structure of the data, which another `fit` may change.
+        self._variables: dict[str, dict[str, Any]] = {}
+        self._last: Any = None  # the place of the structure kept last
 
     def value(self) -> tuple[Any, Any, Any] | None:
         """Return inputs, targets and sample weights.
@@ -22,29 +26,58 @@ class KeptBatch:
         Each is `None` where it is none or could not be kept, and so is the
         tuple without inputs. Class weights come as sample weights.
         """
-        if "x" not in self._variables:
+        if self._last is None:
             return None
-        values = keras.tree.map_structure(lambda v: v.value(), self._variables)
+        variables = list(self._variables.values())[int(self._last.value())]
+        if "x" not in variables:
+            return None
+        values = keras.tree.map_structure(lambda v: v.value(), variables)
         return values["x"], values.get("y"), values.get("sample_weight")
 
     def keep(self, data: Any) -> None:
         """Keep the first rows of a batch; called inside the train step."""
-        parts = keras.utils.unpack_x_y_sample_weight(data)
-        rows = min(map(_rows_of, keras.tree.flatten(parts)))
-        for name, each in zip(("x", "y", "sample_weight"), parts, strict=True):
-            if each is None or not all(
-                isinstance(tensor, tf.Tensor)
-                and tensor.shape.rank
-                and not (self._compiled and None in tensor.shape[1:])
-                for tensor in keras.tree.flatten(each)
-            ):
-                continue
-            if name not in self._variables:
-                with tf.init_scope():
-                    self._variables[name] = keras.tree.map_structure(
-                        lambda tensor: self._variable(tensor, rows), each
-                    )
-            keras.tree.map_structure(self._assign, self._variables[name], each)
+        unpacked = keras.utils.unpack_x_y_sample_weight(data)
+        parts = {
+            name: each
+            for name, each in zip(_PARTS, unpacked, strict=True)
+            if all(map(self._may_keep, keras.tree.flatten(each)))
+        }
+        specs = keras.tree.map_structure(
+            lambda t: (t.shape[1:], t.dtype), parts
+        )
+        structure = str(specs)
+        if structure not in self._variables:
+            self._create(structure, parts)
+        self._last.assign(list(self._variables).index(structure))
+        variables = self._variables[structure]
+        keras.tree.map_structure(self._assign, variables, parts)
+
+    def _may_keep(self, tensor):
+        return (
+            isinstance(tensor, tf.Tensor)
+            and tensor.shape.rank
+            and not (self._compiled and None in tensor.shape[1:])
+        )
+
+    def _create(self, structure, parts):
+        """Create the variables; all parts have as many rows."""
+        rows = min(map(_rows_of, keras.tree.flatten(parts)), default=0)
+
+        def variables():
+            return keras.tree.map_structure(
+                lambda tensor: self._variable(tensor, rows), parts
+            )
+
+        if self._last is None:
+            with tf.init_scope():
+                self._last = tf.Variable(tf.zeros((), "int64"), trainable=False)
+                self._variables[structure] = variables()
+        else:
+            # A function that is traced again may create none, but a thread
+            # that is not tracing may.
+            with futures.ThreadPoolExecutor(1) as outside:
+                made = outside.submit(variables).result()
+            self._variables[structure] = made
 
     def _assign(self, kept, tensor):
         if self._compiled:  # repeated, where there are fewer
@@ -64,8 +97,5 @@ class KeptBatch:
 
 
 def _rows_of(tensor):
-    """How many rows to keep, the same of all parts."""
-    if not getattr(getattr(tensor, "shape", None), "rank", None):
-        return _ROWS
     size = int(np.prod([size or 1 for size in tensor.shape[1:]]))
     return min(_ROWS, max(1, _ENTRIES // size))

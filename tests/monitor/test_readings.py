@@ -735,6 +735,33 @@ def test_batch_is_kept_with_its_weights(options, expected, mode):
             assert len(found) == (256 if mode == "xla" else _ROWS)
 
 
+@pytest.mark.parametrize("mode", ["graph", "xla"])
+def test_batch_is_kept_whatever_the_next_fit_is_given(mode):
+    model, x = _dense()
+    model.compile("sgd", "mean_squared_error", **_MODES[mode])
+    kept, monitor = [], kerasbn.callbacks.GradientMonitor(None, every=1)
+
+    def keep(step, numbers):
+        found = recorder.recorder_of(model).kept_batch() or ()
+        kept.append([each is not None and each.numpy()[0] for each in found])
+
+    monitor.on_reading = keep
+    data = tf.data.Dataset.from_tensor_slices
+    weights = tf.range(_ROWS, dtype="float32") + 7.0
+    for each in ((x, _y()), (x + 1, _y(), weights), (x - 1, _y())):
+        model.fit(
+            data(each).batch(_ROWS),
+            shuffle=False,
+            verbose=0,
+            callbacks=[monitor],
+        )
+    for found, added, weight in zip(
+        kept, (0, 1, -1), (False, 7.0, False), strict=True
+    ):
+        np.testing.assert_array_equal(found[0], x[0] + added)
+        assert found[2] == weight
+
+
 def test_parts_of_a_large_batch_keep_the_same_rows():
     model = keras.Sequential(
         [keras.Input((2**15,)), keras.layers.Dense(1, name="huge")]
