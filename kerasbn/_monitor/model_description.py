@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerasbn._graph import activations, kinds, sublayers
+from kerasbn._graph import activations, code, kinds, sublayers
 from kerasbn.layers import BatchNormalization, InputBatchNormalization
 
 _RESHAPING = (
@@ -49,6 +49,8 @@ def describe_model(model: keras.Model) -> dict[str, Any]:
         "compiled_loss": getattr(model, "loss", None) is not None,
         "from_logits": from_logits,
         "output": _output(model),
+        "style": code.style(model),
+        "compile": code.compile(model),
     }
 
 
@@ -61,6 +63,7 @@ def _described(layer, activation):
     found: dict[str, Any] = {
         "path": layer.path or layer.name,
         "type": type(layer).__name__,
+        "code": code.layer(layer),
         "activation": activations.name(activation) or None,
         "kernel": None,
         "trainable": bool(layer.trainable),
