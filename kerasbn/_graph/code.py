@@ -46,7 +46,8 @@ def layer(given: Any) -> str:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of a lambda that is read
-            config = given.get_config()
+            # Huber's config forgets its delta; with Keras 3.15.
+            config = {**getattr(given, "_fn_kwargs", {}), **given.get_config()}
     except Exception:  # of the user's class: "..." tells it
         return f"{_public(type(given))}({UNKNOWN})"
     if isinstance(given, keras.layers.Lambda):
@@ -61,9 +62,11 @@ def layer(given: Any) -> str:
 
 
 def compile(model: Any) -> str:
-    """Return the call that compiled a model, "" if there was none."""
+    """Return the call that compiled a model, "" if it is not known."""
     # Keras has no public record of it; with Keras 3.15.
     given = getattr(getattr(model, "_compile_config", None), "config", None)
+    if type(model).compile is not keras.Model.compile:
+        return ""  # the user's, with arguments of its own
     if not isinstance(given, dict) or given.get("optimizer") is None:
         return ""
     arguments = [
@@ -205,9 +208,9 @@ def _common(cls, config):
         policy = value(config.get("dtype"))
         if policy not in ("None", value(keras.config.dtype_policy().name)):
             found.append(f"dtype={policy}")
-    name = config.get("name")
+    name, usual = config.get("name"), _parameters(cls).get("name")
     auto = rf"({cls.__name__}|{snake_case(cls.__name__)})(_\d+)?"
-    if name and not re.fullmatch(auto, name):
+    if name and name != usual and not re.fullmatch(auto, name):
         found.append(f"name={value(name)}")
     return found
 

@@ -11,7 +11,7 @@ from kerasbn._monitor import first_look
 from kerasbn._rescue.changes import KINDS, Change, apply, check
 from kerasbn._rescue.score import score_of
 from kerasbn.callbacks import GradientMonitor
-from kerasbn.diagnosis import Finding, _judge
+from kerasbn.diagnosis import Finding, _advice, _judge
 from kerasbn.diagnosis._problems import PROBLEM
 from kerasbn.diagnosis._symptoms import Symptoms
 
@@ -230,7 +230,7 @@ class _Search:
         found = {each.kind: each for each in given}
         for name, problem in remedies:
             if name in KINDS and name not in found:
-                options = _judge.options_of(name, problem, self._symptoms)
+                options = _advice.options_of(name, problem, self._symptoms)
                 found[name] = Change(name, options)
         return list(found.values())
 

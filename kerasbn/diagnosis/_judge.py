@@ -5,15 +5,13 @@ symptom alone is found in every second healthy network: published detectors that
 stop there flag 36 to 100 % of the models that train well.
 """
 
-from typing import Any
-
 from kerasbn._run.run import Run
-from kerasbn.diagnosis import _remedies
 from kerasbn.diagnosis import _rules_model as model
 from kerasbn.diagnosis import _rules_training as training
+from kerasbn.diagnosis._advice import advised
 from kerasbn.diagnosis._finding import Finding
 from kerasbn.diagnosis._problems import PROBLEM
-from kerasbn.diagnosis._rules_output import contradiction, output_mismatch
+from kerasbn.diagnosis._rules_output import output_mismatch
 from kerasbn.diagnosis._symptoms import Symptoms
 
 # In the order to deal with their findings.
@@ -47,7 +45,7 @@ def judge(run: Run) -> tuple[list[Finding], str]:
     for rule in _RULES:
         for finding in rule(symptoms):
             if finding.problem not in effects:
-                kept.append(_advised(finding, symptoms))
+                kept.append(advised(finding, symptoms))
                 if finding.severity != "minor":
                     effects |= PROBLEM[finding.problem].effects
     return kept, _healthy(symptoms)
@@ -74,62 +72,3 @@ def _healthy(symptoms):
         f"{symptoms.updates.max(initial=0.0):.2g} of its norm, and no gradient "
         "held NaN or Inf."
     )
-
-
-def _advised(finding, symptoms):
-    """The finding with the remedies of its problem written out."""
-    problem = PROBLEM[finding.problem]
-    names = finding.remedies or problem.remedies
-    written = [
-        _remedies.remedy(
-            name,
-            **options_of(name, finding.problem, symptoms),
-            **_current(name, symptoms),
-        )
-        for name in names
-    ]
-    return finding._replace(
-        step=int(finding.step),
-        remedy=" ".join(each.sentence for each in written),
-        patch="\n".join(each.patch for each in written),
-        cost=finding.cost or problem.cost,
-        source=finding.source or problem.source,
-        remedies=names,
-    )
-
-
-def options_of(remedy: str, problem: str, symptoms: Symptoms) -> dict[str, Any]:
-    """Return the options of a remedy, chosen for a problem of a run."""
-    if remedy == "activation":
-        return {"activation": "elu"}
-    if remedy == "clipping":
-        return {"clipnorm": 1.0}
-    if remedy == "learning_rate":
-        usual = 1e-3 if symptoms.adaptive else 1e-2
-        rate = symptoms.learning_rate
-        value = {
-            "learning_rate_too_low": usual if rate < usual else 10 * rate,
-            "oscillating_loss": rate / 3,
-        }.get(problem, min(rate / 10, usual))
-        return {"value": value}
-    if remedy == "output":
-        found = contradiction(symptoms.model, symptoms.targets)
-        return found.change if found else {}
-    return {}
-
-
-def _current(remedy, symptoms):
-    """What the script has now, for the lines that a patch removes."""
-    if remedy == "learning_rate":
-        return {"current": symptoms.learning_rate}
-    if remedy == "output":
-        shown = '{units}, activation="{activation}"'
-        return {"current": shown.format_map(symptoms.output)}
-    if remedy == "clipping":
-        settings = symptoms.run.settings
-        if "rules" in settings:  # of a Clipped
-            return {"current": f"rules=[{settings['rules']}]"}
-        for name in ("clipnorm", "clipvalue", "global_clipnorm"):
-            if settings.get(name):
-                return {"current": f"{name}={settings[name]}"}
-    return {}

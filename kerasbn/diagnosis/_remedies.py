@@ -1,7 +1,12 @@
-"""Every remedy, in a sentence and in code."""
+"""Every remedy: a sentence, and an edit of the script."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
+
+from kerasbn.diagnosis import _remedies_data as data
+from kerasbn.diagnosis import _remedies_layers as layers
+from kerasbn.diagnosis import _remedies_training as training
+from kerasbn.diagnosis._script import Script
 
 
 class Remedy(NamedTuple):
@@ -11,149 +16,78 @@ class Remedy(NamedTuple):
     patch: str
 
 
-def remedy(name: str, **options: Any) -> Remedy:
-    """Return the remedy of that name.
+class Named(str):
+    """The name of a remedy, with options that a rule has chosen."""
 
-    Those that depend on options also take `current`, the script's own code.
-    """
-    found = REMEDIES[name]
-    return found if isinstance(found, Remedy) else found(**options)
+    options: dict[str, Any]
 
-
-def _arguments(options):
-    return ", ".join(f"{name}={_code(each)}" for name, each in options.items())
+    def __new__(cls, name: str, **options: Any):
+        result = super().__new__(cls, name)
+        result.options = options
+        return result
 
 
-def _code(value):
-    """A number, a string, a function or a loss as a script writes it."""
-    if hasattr(value, "get_config"):
-        logits = value.get_config().get("from_logits")
-        arguments = "from_logits=True" if logits else ""
-        return f"keras.losses.{type(value).__name__}({arguments})"
-    value = getattr(value, "__name__", value)
-    return f'"{value}"' if isinstance(value, str) else repr(value)
-
-
-def _output(current="units, activation=...", **options):
-    sentence = f"Change the output to {_arguments(options)}."
-    loss = {key: options.pop(key) for key in ("loss",) if key in options}
-    lines = []
-    if options:
-        units = str(options.pop("units", "units"))
-        new = ", ".join(filter(None, [units, _arguments(options)]))
-        lines += [f"- keras.layers.Dense({current})  # the output layer"]
-        lines += [f"+ keras.layers.Dense({new})"]
-    if loss:
-        lines += ["- model.compile(..., loss=...)"]
-        lines += [f"+ model.compile(..., {_arguments(loss)})"]
-    return Remedy(sentence, "\n".join(lines))
-
-
-def _activation(**options):
-    new = _arguments(options)
-    return Remedy(
-        f"Use {new} in the hidden layers.", f"- activation=...\n+ {new}"
-    )
-
-
-def _clipping(current="", **options):
-    used = {key: each for key, each in options.items() if each is not None}
-    sentence = "Do not clip the gradients."
-    if used:
-        instead = "" if current in ("", _arguments(used)) else current
-        instead = instead and f" instead of {instead}"
-        sentence = f"Clip the gradients with {_arguments(used)}{instead}."
-    new = _arguments(options)
-    if current.startswith("rules"):  # of kerasbn.optimizers.Clipped
-        new = "rules=[kerasbn.clipping.ByNorm(1.0)]"
-    elif not current:
-        current = "keras.optimizers.Adam(learning_rate)"
-        new = f"keras.optimizers.Adam(learning_rate, {new})"
-    return Remedy(sentence, f"- {current}\n+ {new}")
-
-
-def _learning_rate(factor=1.0, value=None, current=None):
-    old = "learning_rate" if current is None else f"{current:.3g}"
-    new = f"{factor:g} * learning_rate" if value is None else f"{value:.3g}"
-    if value is None:
-        sentence = f"Multiply the learning rate by {factor:g}."
-    elif current is None:
-        sentence = f"Set the learning rate to {new}."
-    else:
-        verb = "Lower" if value < current else "Raise"
-        sentence = f"{verb} the learning rate from {old} to {new}."
-    return Remedy(sentence, f"- learning_rate={old}\n+ learning_rate={new}")
-
-
+# Each edits the script and returns its sentence, "" if it changes nothing.
 # Up to "statistics" they are kinds of changes in `kerasbn.rescue` as well.
-REMEDIES: dict[str, Remedy | Callable[..., Remedy]] = {
-    "output": _output,
-    "normalize_inputs": Remedy(
-        "Normalize the inputs with kerasbn.layers.InputBatchNormalization.",
-        "  inputs = keras.Input(shape)\n"
-        "- x = inputs\n"
-        "+ x = kerasbn.layers.InputBatchNormalization()(inputs)",
-    ),
-    "initializer": Remedy(
-        "Draw the kernels from an initializer that fits the activation: He for "
-        "ReLU and ELU, LeCun for SELU, else Glorot. Start the biases at 0.",
-        "- kernel_initializer=...\n"
-        '+ kernel_initializer="he_normal", bias_initializer="zeros"',
-    ),
-    "normalize_hidden": Remedy(
-        "Normalize each hidden layer before its activation with "
-        "kerasbn.layers.BatchNormalization.",
-        "- keras.layers.Dense(units, activation=activation)\n"
-        "+ keras.layers.Dense(units, use_bias=False)\n"
-        "+ kerasbn.layers.BatchNormalization()\n"
-        "+ keras.layers.Activation(activation)",
-    ),
-    "activation": _activation,
-    "clipping": _clipping,
-    "learning_rate": _learning_rate,
-    "statistics": Remedy(
-        "Use kerasbn.layers.BatchNormalization, whose moving statistics settle "
-        "within the first steps.",
-        "- keras.layers.BatchNormalization(momentum=...)\n"
-        "+ kerasbn.layers.BatchNormalization()",
-    ),
-    "calibrate": Remedy(
-        "Or measure the statistics of the trained model again.",
-        "# or, after training:\n+ kerasbn.calibrate(model, x)",
-    ),
-    "decay": Remedy(
-        "Or let it decay to 0 over the training.",
-        "# or:\n"
-        "+ learning_rate=keras.optimizers.schedules.CosineDecay(\n"
-        "+     learning_rate, decay_steps=epochs * len(x) // batch_size)",
-    ),
-    "finite_data": Remedy(
-        "Look for NaN and Inf in the data, and for logarithms of 0 and "
-        "divisions by 0 in the loss.",
-        "+ assert np.isfinite(x).all() and np.isfinite(y).all()",
-    ),
-    "recover": Remedy(
-        "Return to the last good weights when it happens.",
-        "+ callbacks=[kerasbn.callbacks.RecoverFromNonFinite()]",
-    ),
-    "check_targets": Remedy(
-        "Check that the targets belong to the inputs: the network should fit "
-        "ten rows until their loss is near 0. If it does, try a learning rate "
-        "ten times higher and ten times lower.",
-        "+ model.fit(x[:10], y[:10], epochs=200)  # the loss must go to 0",
-    ),
-    "drop_bias": Remedy(
-        "Leave the bias out.",
-        "- keras.layers.Dense(units)\n"
-        "+ keras.layers.Dense(units, use_bias=False)",
-    ),
-    "move_dropout": Remedy(
-        "Put the dropout after the normalization and the activation.",
-        "- Dropout, BatchNormalization, Activation\n"
-        "+ BatchNormalization, Activation, Dropout",
-    ),
-    "drop_remainder": Remedy(
-        "Drop the last rows of an epoch, or use another batch size.",
-        "+ dataset.batch(batch_size, drop_remainder=True)",
-    ),
+REMEDIES: dict[str, Callable[..., str]] = {
+    "output": layers.output,
+    "scale_targets": data.scale_targets,
+    "normalize_inputs": layers.normalize_inputs,
+    "initializer": layers.initializer,
+    "normalize_hidden": layers.normalize_hidden,
+    "activation": layers.activation,
+    "clipping": training.clipping,
+    "learning_rate": training.learning_rate,
+    "statistics": layers.statistics,
+    "recurrent_initializer": layers.recurrent_initializer,
+    "drop_bias": layers.drop_bias,
+    "move_dropout": layers.move_dropout,
+    "output_bias": layers.output_bias,
+    "differentiable": layers.differentiable,
+    "freeze_statistics": layers.freeze_statistics,
+    "regularize": layers.regularize,
+    "enlarge": layers.enlarge,
+    "calibrate": training.calibrate,
+    "decay": training.decay,
+    "recover": training.recover,
+    "check_targets": training.check_targets,
+    "watch_recall": training.watch_recall,
+    "adapt": training.adapt,
+    "finite_data": data.finite_data,
+    "keep_rows": data.keep_rows,
+    "divide_targets": data.divide_targets,
+    "reshape_targets": data.reshape_targets,
+    "class_weight": data.class_weight,
+    "shuffle": data.shuffle,
+    "drop_remainder": data.drop_remainder,
 }
+# What is edited first: an initializer fits the activation that is new, and
+# normalization splits a layer whose arguments are done with.
+_FIRST = ("output", "activation", "initializer")
+_LAST = ("normalize_hidden", "move_dropout", "normalize_inputs", "regularize")
+
+
+def remedy(name: str, script: Script | None = None, **options: Any) -> Remedy:
+    """Return the remedy of that name, for a script or for an example."""
+    script = script or Script.example()
+    return together([(name, options)], script)
+
+
+def together(
+    remedies: Iterable[tuple[str, dict[str, Any]]], script: Script
+) -> Remedy:
+    """Return remedies as one edit; those that change nothing are left out."""
+    given = list(remedies)
+    sentences = {
+        name: REMEDIES[name](script, **options)
+        for name, options in sorted(given, key=_place)
+    }
+    said = [sentences[name] for name, _ in given]
+    return Remedy(" ".join(filter(None, said)), script.patch())
+
+
+def _place(remedy):
+    name, _ = remedy
+    if name in _FIRST:
+        return _FIRST.index(name) - len(_FIRST)
+    return _LAST.index(name) + 1 if name in _LAST else 0

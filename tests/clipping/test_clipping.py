@@ -571,7 +571,7 @@ def test_rule_that_leaves_nothing_is_found_and_named():
     _fit(model, x, y, epochs=4, callbacks=[monitor])
     finding = monitor.findings[0]
     assert finding.problem == "clipping_always_on"
-    assert "- rules=[ByGlobalNorm(global_clipnorm=1e-05)]\n" in finding.patch
+    assert "rules=[kerasbn.clipping.ByNorm(1.0)]" in finding.patch
 
 
 def test_changes_reach_through_the_wrapper():

@@ -894,18 +894,18 @@ def test_a_change_is_said_in_a_sentence_and_in_code(change):
     assert str(change).endswith(".")
     assert str(change)[0].isupper()
     lines = change.patch.splitlines()
-    assert {line[:2] for line in lines} <= {"- ", "+ ", "  "}
-    assert {"+", "-"} <= {line[0] for line in lines}
+    assert {line[:2] for line in lines} <= {"- ", "+ ", "  ", ""}
+    assert any(line.startswith("+ ") for line in lines)
 
 
 def test_texts_carry_the_numbers():
     assert str(Change("clipping", {"clipvalue": 0.5})) == (
         "Clip the gradients with clipvalue=0.5."
     )
-    assert (
-        "0.1 * learning_rate" in Change("learning_rate", {"factor": 0.1}).patch
-    )
+    change = Change("learning_rate", {"factor": 0.1})
+    assert str(change) == "Multiply the learning rate by 0.1."
+    assert "keras.optimizers.Adam(learning_rate=0.0001)" in change.patch
     logits = keras.losses.BinaryCrossentropy(from_logits=True)
-    change = Change("output", {"activation": None, "units": 1, "loss": logits})
-    assert "keras.layers.Dense(1, activation=None)" in change.patch
+    change = Change("output", {"activation": None, "units": 2, "loss": logits})
+    assert "keras.layers.Dense(2)" in change.patch
     assert "keras.losses.BinaryCrossentropy(from_logits=True)" in change.patch

@@ -1,0 +1,89 @@
+"""Remedies that edit the arrays `x` and `y` of a script."""
+
+from collections.abc import Sequence
+
+from kerasbn.diagnosis._script import Script
+
+
+def scale_targets(script: Script) -> str:
+    script.first += [
+        "y_mean, y_std = y.mean(axis=0), y.std(axis=0)",
+        "y = (y - y_mean) / y_std  # those for validation likewise",
+    ]
+    script.after_fit.append("predictions = model.predict(x) * y_std + y_mean")
+    return (
+        "Scale the targets to mean 0 and deviation 1, and scale the "
+        "predictions back."
+    )
+
+
+def divide_targets(script: Script, by: float = 255) -> str:
+    """Option: `by`, the largest target."""
+    script.first.append(f"y = y / {by:g}  # those for validation likewise")
+    return f"Divide the targets by {by:g}."
+
+
+def reshape_targets(script: Script) -> str:
+    script.first.append("y = y.reshape(-1, 1)")
+    return "Give the targets the shape of the outputs, (rows, 1)."
+
+
+def keep_rows(script: Script, rows: Sequence[int] = ()) -> str:
+    """Option: `rows`, the numbers of those with NaN or Inf."""
+    script.first += [
+        "kept = np.isfinite(x.reshape(len(x), -1)).all(axis=1)",
+        "kept &= np.isfinite(y.reshape(len(y), -1)).all(axis=1)",
+        "x, y = x[kept], y[kept]",
+    ]
+    named = ", ".join(map(str, rows[:5])) + ", ..." * (len(rows) > 5)
+    which = f"row{'s' * (len(rows) > 1)} {named}" if rows else "rows"
+    return f"Leave out the {which} with NaN or Inf in it, or fill the gaps."
+
+
+def finite_data(script: Script) -> str:
+    script.before_fit.append(
+        "print(np.isfinite(x).all(), np.isfinite(y).all())  # must be True"
+    )
+    return (
+        "Look for NaN and Inf in the data, and for logarithms of 0 and "
+        "divisions by 0 in the loss."
+    )
+
+
+def shuffle(script: Script) -> str:
+    script.first += [
+        "order = np.random.default_rng(0).permutation(len(x))",
+        "x, y = x[order], y[order]",
+    ]
+    return "Shuffle the rows before they are split and trained on."
+
+
+def drop_remainder(script: Script, batch_size: int = 32) -> str:
+    """Option: `batch_size`."""
+    script.before_fit += [
+        f"rows = len(x) // {batch_size} * {batch_size}",
+        "x, y = x[:rows], y[:rows]",
+    ]
+    return "Drop the last rows of an epoch, or use another batch size."
+
+
+def class_weight(
+    script: Script, targets: str = "labels", per_element: bool = False
+) -> str:
+    """Options: `targets` and `per_element`.
+
+    `targets` is "binary", "one_hot" or "labels"; `per_element` is for labels
+    per pixel or step, where `fit` takes no `class_weight`.
+    """
+    one_hot = targets == "one_hot"
+    labels = "y.argmax(axis=-1)" if one_hot else "y.astype(int)"
+    script.before_fit += [
+        f"labels = {labels}",
+        "counts = np.maximum(np.bincount(labels.ravel()), 1)",
+        "weights = counts.sum() / (len(counts) * counts)",
+    ]
+    if per_element:
+        script.fit["sample_weight"] = "weights[labels]"
+        return "Weight each element by the rarity of its class."
+    script.fit["class_weight"] = "dict(enumerate(weights))"
+    return "Weight the classes by their rarity."
