@@ -68,6 +68,14 @@ def settings(model: keras.Model) -> dict[str, bool | int | float | str]:
     return {"optimizer": type(leaf).__name__, **kept, **clipped}
 
 
+def is_bounded(model: keras.Model) -> bool:
+    """Whether the length of a step does not follow that of the gradient."""
+    leaf = leaves_of(applied_by(model)[0])[0]
+    clips = leaf.clipnorm or leaf.clipvalue or leaf.global_clipnorm
+    plain = type(leaf) is keras.optimizers.SGD
+    return bool(clips) or not plain
+
+
 def step_number(leaves: list) -> Any:
     """Return how many steps were applied, an integer scalar or variable."""
     # Where gradients are accumulated `iterations` is no variable.

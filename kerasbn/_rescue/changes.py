@@ -16,6 +16,7 @@ from kerasbn.diagnosis._remedies import REMEDIES, remedy
 _EDITS: dict[str, Callable[..., dict[Any, rebuild.Edit]]] = {
     "not_finite": layer_edits.draw_not_finite,
     "output": layer_edits.replace_output,
+    "scale_targets": layer_edits.scale_output,
     "activation": layer_edits.replace_activations,
     "statistics": normalization_edits.trust_statistics,
     "normalize_hidden": normalization_edits.normalize_hidden,
@@ -34,13 +35,14 @@ class Change(NamedTuple):
     """One thing that is done to a model.
 
     Attributes:
-        kind: Name of a remedy: "output", "normalize_inputs", "initializer",
-            "normalize_hidden", "activation", "clipping", "learning_rate" or
-            "statistics".
+        kind: Name of a remedy: "output", "scale_targets", "normalize_inputs",
+            "initializer", "normalize_hidden", "activation", "clipping",
+            "learning_rate" or "statistics".
         options: Of "activation": `activation`. Of "clipping": one of
             `clipnorm`, `clipvalue`, `global_clipnorm`. Of "learning_rate":
             `factor` or `value`. Of "output": any of `activation`, `units`,
-            `loss`. The others have none.
+            `loss`. Of "scale_targets": their `mean` and `deviation`. The
+            others have none.
     """
 
     kind: str
@@ -73,6 +75,8 @@ def apply(
     loss = options.get("output", {}).pop("loss", model.loss)
     if options.get("output") == {}:
         del options["output"]
+    if "scale_targets" in options and not optimizers.is_bounded(model):
+        options.setdefault("clipping", {"clipnorm": 1.0})
     result = graph.plain(model)
     # An initializer without a seed takes one from Python's generator.
     state = random.getstate()

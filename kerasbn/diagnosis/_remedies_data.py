@@ -1,11 +1,19 @@
 """Remedies that edit the arrays `x` and `y` of a script."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from kerasbn.diagnosis._script import Script
 
 
-def scale_targets(script: Script) -> str:
+def scale_targets(
+    script: Script, mean: Any = None, deviation: Any = None
+) -> str:
+    """Options: their `mean` and `deviation`, for a layer instead of new `y`."""
+    if deviation is not None and script.output:
+        layer = f"keras.layers.Rescaling({deviation}, offset={mean})"
+        script.output.after.append(layer)
+        return "Let a last layer scale the outputs to the targets."
     script.first += [
         "y_mean, y_std = y.mean(axis=0), y.std(axis=0)",
         "y = (y - y_mean) / y_std  # those for validation likewise",

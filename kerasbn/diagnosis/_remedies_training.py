@@ -55,7 +55,7 @@ def learning_rate(
     new = f"{value:.3g}"
     call.set(learning_rate=new)
     script.replace(call)
-    if not known:  # a schedule
+    if not known or script.is_example:  # a schedule, or none of the user's
         return f"Set the learning rate to {new}."
     verb = "Lower" if value < current else "Raise"
     return f"{verb} the learning rate from {current:.3g} to {new}."

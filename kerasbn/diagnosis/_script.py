@@ -145,6 +145,7 @@ class Script:
         self.blocks = [Block(each) for each in model.get("layers", [])]
         self._compile = model.get("compile") or "model.compile()"
         self.compile = Call(self._compile)
+        self.is_example = False
         self.first: list[str] = []
         self.swaps: list[tuple[str, str]] = []
         self.before_compile: list[str] = []
@@ -159,7 +160,9 @@ class Script:
     @classmethod
     def example(cls) -> "Script":
         """A script for those who ask for a remedy without one."""
-        return cls(_EXAMPLE, {"optimizer": "Adam", "learning_rate": 0.001})
+        result = cls(_EXAMPLE, {"optimizer": "Adam", "learning_rate": 0.001})
+        result.is_example = True
+        return result
 
     def _optimizer(self):
         rate = self.settings.get("learning_rate")

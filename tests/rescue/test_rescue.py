@@ -8,6 +8,9 @@ import pytest
 from sklearn import datasets
 
 import kerasbn
+from kerasbn._rescue.changes import Change, apply
+from kerasbn._rescue.score import score_of
+from kerasbn._rescue.search import Rescue, Trial
 
 _X, _Y = datasets.make_circles(640, noise=0.08, factor=0.5, random_state=0)
 
@@ -116,12 +119,147 @@ def test_trials_stay_within_the_budget():
     assert sum(trial.steps for trial in result.trials) <= planned
 
 
-def test_printed_result_holds_table_and_patch():
+def test_printed_result_holds_table_and_code():
     *_, result = _constant_kernels()
     lines = str(result).splitlines()
     assert lines[0].split() == ["loss", "validation", "findings"]
     assert [line.split()[0] for line in lines[1:3]] == ["before", "after"]
-    assert any(line.startswith("+ ") for line in lines)
+    assert lines[4].startswith("# Draw the kernels")
+    assert str(result).endswith(result.code)
+
+
+def _functional():
+    inputs = keras.Input((2,))
+    x = keras.layers.Dense(8, "sigmoid", name="first")(inputs)
+    x = keras.layers.Add()([x, keras.layers.Dense(8, "sigmoid")(x)])
+    return keras.Model(inputs, keras.layers.Dense(1, "relu", name="end")(x))
+
+
+_CHANGES = [
+    Change("output", {"activation": "sigmoid"}),
+    Change("normalize_inputs"),
+    Change("normalize_hidden"),
+    Change("activation", {"activation": "elu"}),
+    Change("initializer"),
+    Change("learning_rate", {"value": 0.01}),
+    Change("clipping", {"clipnorm": 1.0}),
+    Change("scale_targets", {"mean": 2.0, "deviation": 3.0}),
+]
+
+
+@pytest.mark.parametrize("make", [_network, _functional])
+def test_code_builds_and_compiles_the_model(make):
+    model = make()
+    loss = keras.losses.Huber(delta=2.0)
+    model.compile(
+        keras.optimizers.SGD(0.5, momentum=0.9), loss, metrics=["mae"]
+    )
+    model = apply(model, _CHANGES)
+    trial = Trial([], 1.0, 1.0, 0.0, [], 1)
+    result = Rescue(model, _CHANGES, trial, trial, [])
+    made: dict = {}
+    text = str(result)
+    exec(text[text.index("import keras") :], made)
+    again = made["model"]
+    assert [_config(e) for e in again.layers] == [
+        _config(e) for e in model.layers
+    ]
+    for one, other in zip(again.weights, model.weights, strict=True):
+        assert one.shape == other.shape
+    optimizers = [_config(each.optimizer) for each in (again, model)]
+    assert optimizers[0] == optimizers[1]
+    assert again.loss.get_config() == model.loss.get_config()
+    history = again.fit(_X, _Y, epochs=1, verbose=0).history
+    assert set(history) == {"loss", "mae"}
+
+
+def _config(given):
+    """What it is, without the names that Keras counts up."""
+    kept = given.get_config()
+    kept.pop("name")
+    return type(given), kept
+
+
+def _segmentation(loss):
+    model = keras.Sequential(
+        [
+            keras.Input((4, 4, 1)),
+            keras.layers.Conv2D(8, 1, activation="relu"),
+            keras.layers.Conv2D(2, 1, activation="softmax"),
+        ]
+    )
+    model.compile(keras.optimizers.Adam(0.05), loss)
+    return model
+
+
+def test_labels_per_pixel_count_one_by_one():
+    x = np.random.default_rng(0).normal(size=(200, 4, 4, 1))
+    labels = (x[..., 0] > 0.5).astype(int)
+    model = _segmentation("sparse_categorical_crossentropy")
+    predicted = model.predict(x, verbose=0).argmax(axis=-1)
+    right, most = np.mean(predicted == labels), np.mean(labels == 0)
+    expected = right, (right - most) / (1.0 - most)
+    for y in (labels, labels[..., None]):
+        assert score_of(model, x, y) == pytest.approx(expected)
+    weights = model.get_weights()
+    model = _segmentation("categorical_crossentropy")
+    model.set_weights(weights)
+    assert score_of(model, x, np.eye(2)[labels]) == pytest.approx(expected)
+
+
+def test_network_for_pixels_can_be_rescued():
+    x = np.random.default_rng(0).normal(size=(200, 4, 4, 1))
+    y = (x[..., 0] > 0.5).astype(int)
+    model = _segmentation("sparse_categorical_crossentropy")
+    result = kerasbn.rescue(model, x, y, epochs=5)
+    assert not any(trial.error for trial in result.trials)
+
+
+def test_scores_of_several_outputs_are_averaged():
+    inputs = keras.Input((2,))
+    sign = keras.layers.Lambda(lambda x: keras.ops.cast(x > 0, "float32"))
+    same = keras.layers.Identity()
+    model = keras.Model(inputs, {"a": sign(inputs), "b": same(inputs)})
+    model.compile(loss={"a": "binary_crossentropy", "b": "mse"})
+    y = {"a": (_X > 0) * 1.0, "b": _X[::-1]}
+    a = np.mean(1.0)
+    b = 1.0 - np.mean((_X - _X[::-1]) ** 2) / _X.var(axis=0).mean()
+    score, gain = score_of(model, _X, y)
+    assert score == pytest.approx((a + b) / 2, abs=1e-4)
+    assert gain == pytest.approx((1.0 + max(-1.0, b)) / 2, abs=1e-4)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_scaled_outputs_learn_raw_targets(optimizer):
+    x = np.random.default_rng(0).normal(size=(600, 6))
+    y = 3e5 + 1e5 * np.tanh(x[:, 0] + x[:, 1] * x[:, 2])
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential(
+        [
+            keras.Input((6,)),
+            *(keras.layers.Dense(32, "relu") for _ in range(2)),
+            keras.layers.Dense(1),
+        ]
+    )
+    model.compile(optimizer, "mse")
+    options = {"mean": float(y.mean()), "deviation": float(y.std())}
+    changed = apply(model, [Change("scale_targets", options)])
+    changed.fit(x, y, epochs=10, verbose=0)
+    assert score_of(changed, x, y)[0] > 0.8
+
+
+def test_what_could_not_be_trained_is_told():
+    labels = np.zeros((len(_X), 3))
+    result = _rescued(_network(), "adam", y=labels, budget=0.0)
+    assert result.before.error
+    assert "The model as it was could not be trained: " in str(result)
+
+
+def test_budget_for_no_trial_is_told():
+    model = _network(kernel_initializer="zeros")
+    result = _rescued(model, "adam", budget=0.0)
+    assert "Something is wrong, but nothing was tried" in str(result)
+    assert "a larger `budget` may find more" in str(result)
 
 
 def test_subclassed_model_is_refused():
