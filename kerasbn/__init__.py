@@ -47,7 +47,7 @@ _LATER = {
     "callbacks": "kerasbn.callbacks",
     "diagnosis": "kerasbn.diagnosis",
     "inference": "kerasbn.inference",
-    "Rescue": "kerasbn._rescue.search",
+    "Rescue": "kerasbn._rescue.result",
     "rescue": "kerasbn._rescue.search",
     "Finding": "kerasbn.diagnosis",
     "diagnose": "kerasbn.diagnosis",
@@ -61,7 +61,7 @@ if TYPE_CHECKING:  # the same for type checkers
     from kerasbn import callbacks as callbacks
     from kerasbn import diagnosis as diagnosis
     from kerasbn import inference as inference
-    from kerasbn._rescue.search import Rescue as Rescue
+    from kerasbn._rescue.result import Rescue as Rescue
     from kerasbn._rescue.search import rescue as rescue
     from kerasbn.diagnosis import Finding as Finding
     from kerasbn.diagnosis import diagnose as diagnose

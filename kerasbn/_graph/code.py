@@ -33,7 +33,6 @@ _INITIALIZERS = {"uniform": "random_uniform", "normal": "random_normal"}
 _FOLLOWS = {"strides": "pool_size", "value_dim": "key_dim"}
 # What Keras sets by itself, and no argument that a script would write.
 _SET_BY_KERAS = {"zero_output_for_mask", "auto_scale_loss"}
-_ENTRIES = 32  # of an array that is written out
 _COMPILED = (
     *("optimizer", "loss", "loss_weights", "metrics", "weighted_metrics"),
     *("run_eagerly", "steps_per_execution"),
@@ -101,7 +100,7 @@ def value(given: Any) -> str:
         comma = "," * (len(given) == 1)
         return "(" + ", ".join(map(value, given)) + comma + ")"
     if isinstance(given, np.ndarray):
-        return value(given.tolist()) if given.size <= _ENTRIES else UNKNOWN
+        return value(given.tolist()) if given.size <= 32 else UNKNOWN
     if isinstance(given, keras.DTypePolicy):
         return value(given.name)
     if hasattr(given, "get_config"):
@@ -252,15 +251,12 @@ def _is_default(name, text, default, config):
     usual = _argument(name, default)
     if name == "activation" and default is None:
         return text in ("None", '"linear"')
-    return usual == text or (_is_number(usual) and _equal(usual, text))
+    return usual == text or _equal(usual, text)
 
 
-def _is_number(text):
-    return bool(re.fullmatch(r"-?[\d.]+(e-?\d+)?", text))
-
-
-def _equal(one, other):
-    return _is_number(other) and float(one) == float(other)
+def _equal(*texts):
+    numbers = all(re.fullmatch(r"-?[\d.]+(e-?\d+)?", e) for e in texts)
+    return numbers and len({*map(float, texts)}) == 1
 
 
 def _input(config):

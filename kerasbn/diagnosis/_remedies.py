@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from kerasbn.diagnosis import _remedies_data as data
 from kerasbn.diagnosis import _remedies_layers as layers
+from kerasbn.diagnosis import _remedies_output as output
 from kerasbn.diagnosis import _remedies_training as training
 from kerasbn.diagnosis._script import Script
 
@@ -30,7 +31,7 @@ class Named(str):
 # Each edits the script and returns its sentence, "" if it changes nothing.
 # Up to "statistics" they are kinds of changes in `kerasbn.rescue` as well.
 REMEDIES: dict[str, Callable[..., str]] = {
-    "output": layers.output,
+    "output": output.output,
     "scale_targets": data.scale_targets,
     "normalize_inputs": layers.normalize_inputs,
     "initializer": layers.initializer,
@@ -42,7 +43,7 @@ REMEDIES: dict[str, Callable[..., str]] = {
     "recurrent_initializer": layers.recurrent_initializer,
     "drop_bias": layers.drop_bias,
     "move_dropout": layers.move_dropout,
-    "output_bias": layers.output_bias,
+    "output_bias": output.output_bias,
     "differentiable": layers.differentiable,
     "freeze_statistics": layers.freeze_statistics,
     "regularize": layers.regularize,

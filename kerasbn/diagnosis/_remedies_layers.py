@@ -1,10 +1,10 @@
 """Remedies that edit the layers of a script."""
 
-import json
-import math
 from typing import Any
 
-from kerasbn.diagnosis._script import EDITABLE, Call, Script
+from kerasbn.diagnosis._blocks import Call
+from kerasbn.diagnosis._remedies_output import code, widen
+from kerasbn.diagnosis._script import EDITABLE, Script
 
 # Initializers that fit an activation, as in `kerasbn.models`; of others He's.
 _INITIALIZERS = {
@@ -15,82 +15,6 @@ _INITIALIZERS = {
 _RECURRENT = {"LSTM", "GRU", "SimpleRNN"}
 _WITH_KERNEL = {each for each in EDITABLE if each[:4] in ("Dens", "Conv")}
 _INTEGERS = {"Embedding", "InputLayer"}  # nothing to normalize before them
-_SHORT = {"mse": "mean_squared_error", "mae": "mean_absolute_error"}
-
-
-def code(value: Any) -> str:
-    """A number, a string, a function or a loss as a script writes it."""
-    if hasattr(value, "get_config"):
-        logits = value.get_config().get("from_logits")
-        arguments = "from_logits=True" if logits else ""
-        return f"keras.losses.{type(value).__name__}({arguments})"
-    value = getattr(value, "__name__", value)
-    if isinstance(value, float):
-        return repr(float(f"{value:.4g}"))
-    return json.dumps(value) if isinstance(value, str) else repr(value)
-
-
-def output(script: Script, **options: Any) -> str:
-    """Options: any of `units`, `activation` and `loss`."""
-    said, before = [], script.patch()
-    for name, value in options.items():
-        if name == "units":
-            _width(script.output_kernel, code(value))
-        elif name == "activation":
-            _activate(script, value)
-        else:
-            _new_loss(script, value)
-        if script.patch() != before:
-            said.append(f"{name}={code(value)}")
-            before = script.patch()
-    return f"Change the output to {', '.join(said)}." if said else ""
-
-
-def _width(block, units):
-    call = block and block.call
-    if call is None:
-        return
-    key = next((e for e in ("units", "filters") if e in call.named), None)
-    if key:
-        call.set(**{key: units})
-    elif call.positional:
-        call.positional[0] = units
-
-
-def _activate(script, activation):
-    linear = activation in (None, "linear")
-    text = None if linear else code(activation)
-    block = script.output
-    if block is None:
-        return
-    if block.has_kernel or block.kind == "TimeDistributed":
-        block.edit(activation=text)
-    elif text is None:
-        block.call = None
-    else:
-        block.call = Call(f"keras.layers.Activation({text})")
-
-
-def _new_loss(script, loss):
-    """Another loss, or the user's without `from_logits`."""
-    old = script.compile.named.get("loss")
-    if old is None:
-        return
-    names = {_plain(old), _plain(_SHORT.get(old.strip('"'), ""))}
-    if _plain(code(loss)) in names and "from_logits" not in code(loss):
-        if "from_logits" not in old:
-            return
-        call = Call(old)
-        call.set(from_logits=None)
-        script.compile.named["loss"] = str(call)
-    else:
-        script.compile.named["loss"] = code(loss)
-
-
-def _plain(loss):
-    """The name of a loss in whatever form."""
-    name = loss.split("(")[0].split(".")[-1].strip('"')
-    return name.replace("_", "").lower()
 
 
 def normalize_inputs(script: Script, before: str = "") -> str:
@@ -219,38 +143,6 @@ def move_dropout(script: Script, layer: str = "") -> str:
     return "Put the dropout after the normalization and the activation."
 
 
-_BIASES = {
-    "binary": "np.log(y.mean() / (1 - y.mean()))",
-    "one_hot": "np.log(y.reshape(-1, y.shape[-1]).mean(axis=0) + 1e-6)",
-    "labels": "np.log(np.bincount(y.astype(int).ravel()) / y.size + 1e-6)",
-}
-
-
-def output_bias(
-    script: Script, targets: str = "binary", shares: Any = None
-) -> str:
-    """Options: `targets`, and the `shares` of the classes or the positives.
-
-    `targets` is "binary", "one_hot" or "labels". Without shares the script
-    computes them.
-    """
-    value = "bias"
-    if shares is None:
-        script.first.append(f"bias = {_BIASES[targets]}")
-    elif isinstance(shares, float):
-        value = code(math.log(shares / (1 - shares)))
-    else:
-        values = (code(math.log(max(each, 1e-6))) for each in shares)
-        value = f"[{', '.join(values)}]"
-    if script.output_kernel:
-        constant = f"keras.initializers.Constant({value})"
-        script.output_kernel.edit(bias_initializer=constant)
-    return (
-        "Start the bias of the output at the logarithms of the shares of the "
-        "classes, so that training starts at the loss of a constant guess."
-    )
-
-
 def differentiable(
     script: Script, before: str = "", after: str = "", operation: str = "round"
 ) -> str:
@@ -311,5 +203,5 @@ def enlarge(script: Script, factor: int = 2) -> str:
     for each in script.hidden():
         width = each.call.positional[:1] if each.call else []
         if width and width[0].isdigit() and not each.kind.startswith("Depth"):
-            _width(each, str(factor * int(width[0])))
+            widen(each, str(factor * int(width[0])))
     return f"Make the hidden layers {factor} times as wide."

@@ -1,6 +1,6 @@
 """Remedies that edit `compile`, `fit` and what is around them."""
 
-from kerasbn.diagnosis._remedies_layers import code
+from kerasbn.diagnosis._remedies_output import code
 from kerasbn.diagnosis._script import Script
 
 _CLIPPING = ("clipnorm", "clipvalue", "global_clipnorm")

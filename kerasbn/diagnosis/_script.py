@@ -4,12 +4,12 @@ A monitor writes the code of each layer and of `compile` into the description
 of a model. Remedies edit them here as text; the patch is what differs.
 """
 
-import ast
 import collections
 import difflib
 from typing import Any
 
 from kerasbn._run.run import Run
+from kerasbn.diagnosis._blocks import Block, Call
 
 _RANGE = {None, "linear", "softmax", "sigmoid"}  # of an output, and hardly else
 EDITABLE = {"Dense", "Conv1D", "Conv2D", "Conv3D"}
@@ -47,84 +47,6 @@ _EXAMPLE = {
         )
     ],
 }
-
-
-class Call:
-    """A call in code, whose arguments can be changed."""
-
-    def __init__(self, text: str):
-        def part(node):
-            return ast.get_source_segment(text, node) or ""
-
-        tree: Any = ast.parse(text, mode="eval").body
-        self.text = text
-        self.name = part(tree.func)
-        self.positional = [part(each) for each in tree.args]
-        self.named = {each.arg: part(each.value) for each in tree.keywords}
-
-    def set(self, **arguments: str | None) -> None:
-        """Set arguments to some code; `None` leaves one out."""
-        for name, text in arguments.items():
-            if text is None:
-                self.named.pop(name, None)
-            elif name == "name" or "name" not in self.named:
-                self.named[name] = text
-            else:  # a name comes last
-                last = self.named.pop("name")
-                self.named |= {name: text, "name": last}
-
-    def __str__(self) -> str:
-        named = (f"{name}={text}" for name, text in self.named.items())
-        return f"{self.name}({', '.join([*self.positional, *named])})"
-
-
-class Block:
-    """A layer in the script, and what is to stand in its place.
-
-    Attributes:
-        layer: Its description.
-        old: Its code.
-        call: Its code to be edited, `None` to leave it out.
-        before, after: Code of layers to put around it.
-        until: A later layer that is part of the same edit.
-    """
-
-    def __init__(self, layer: dict[str, Any]):
-        self.layer = layer
-        unknown = f"keras.layers.{layer.get('type', 'Layer')}(...)"
-        self.old = layer.get("code") or unknown
-        self.call: Call | None = Call(self.old)
-        self.before: list[str] = []
-        self.after: list[str] = []
-        self.until: Block | None = None
-
-    @property
-    def new(self) -> list[str]:
-        main = [] if self.call is None else [str(self.call)]
-        return [*self.before, *main, *self.after]
-
-    def edit(self, **arguments: str | None) -> None:
-        """Change arguments of the layer, or of the one that it wraps."""
-        if self.call is None:
-            return
-        if self.kind in ("TimeDistributed", "Bidirectional"):
-            inside = Call(self.call.positional[0])
-            inside.set(**arguments)
-            self.call.positional[0] = str(inside)
-        else:
-            self.call.set(**arguments)
-
-    @property
-    def changed(self) -> bool:
-        return self.new != [self.old]
-
-    @property
-    def kind(self) -> str:
-        return self.layer.get("type", "")
-
-    @property
-    def has_kernel(self) -> bool:
-        return bool(self.layer.get("kernel"))
 
 
 class Script:

@@ -9,8 +9,8 @@ from sklearn import datasets
 
 import kerasbn
 from kerasbn._rescue.changes import Change, apply
+from kerasbn._rescue.result import Rescue, Trial
 from kerasbn._rescue.score import score_of
-from kerasbn._rescue.search import Rescue, Trial
 
 _X, _Y = datasets.make_circles(640, noise=0.08, factor=0.5, random_state=0)
 
