@@ -38,11 +38,21 @@ _SHARES = {
     "clipped",
     "cold",
     "oscillation",
+    "rare",
+    "majority",
+    "rare_found",
+    "lag",
+    "learnable",
+    "underfits",
 }
 myst_substitutions = {
     name: f"{limit:.0%}" if name in _SHARES else f"{limit:g}"
     for name, limit in LIMITS._asdict().items()
+    if name != "target_scale_before"
 }
+_by_optimizer = LIMITS.target_scale_before
+myst_substitutions["target_scale_before_sgd"] = f"{_by_optimizer[0]:g}"
+myst_substitutions["target_scale_before_adaptive"] = f"{_by_optimizer[1]:g}"
 
 # A name in single backticks becomes a link where the name is documented.
 default_role = "py:obj"

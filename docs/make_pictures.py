@@ -3,7 +3,7 @@
 Run `python docs/make_pictures.py [PROBLEM ...]` after a change to the heat map
 or to a rule. It writes `docs/pictures/PROBLEM.png`, prints the findings, and
 stops if the diagnosis does not name the problem that a network was built with.
-It needs scikit-learn, and takes about a minute on two cores.
+It needs scikit-learn, and takes about three minutes on two cores.
 """
 
 import io
@@ -18,7 +18,7 @@ import numpy as np
 from keras.initializers import Constant, RandomNormal
 from keras.optimizers import SGD, Adam
 from PIL import Image
-from sklearn.datasets import load_digits
+from sklearn.datasets import load_digits, make_circles
 
 import kerasbn
 
@@ -41,16 +41,26 @@ class Case(NamedTuple):
         x: Inputs.
         y: Targets.
         epochs: Epochs of 40 steps.
+        metrics: Metrics to compile with.
     """
 
     build: Callable[[], keras.Model]
     left: str
     right: Callable[[Any, Any, Any], None]
     optimizer: Callable[[], keras.optimizers.Optimizer] = Adam
-    loss: str = "sparse_categorical_crossentropy"
+    loss: Any = "sparse_categorical_crossentropy"
     x: np.ndarray = X
     y: np.ndarray = Y
     epochs: int = 5
+    metrics: tuple[str, ...] = ("accuracy",)
+
+
+class HandWritten(keras.losses.Loss):
+    """A loss that takes the difference of whatever it is given."""
+
+    def call(self, y_true, y_pred):
+        """Return the square of the difference."""
+        return keras.ops.square(y_true - y_pred)
 
 
 def healthy() -> keras.Model:
@@ -66,12 +76,19 @@ def plain(
     units: int = 10,
     output_activation: str = "softmax",
     momentum: float | None = None,
+    inserted: tuple[int, Callable[[Any], Any]] | None = None,
+    features: int = 64,
 ) -> Callable[[], keras.Model]:
-    """Return a function that builds a stack of `Dense` layers."""
+    """Return a function that builds a stack of `Dense` layers.
+
+    `inserted` is a function with the number of the layer that it precedes.
+    """
 
     def build():
-        inputs = x = keras.Input((64,))
+        inputs = x = keras.Input((features,))
         for index in range(depth):
+            if inserted and inserted[0] == index:
+                x = keras.layers.Lambda(inserted[1])(x)
             x = keras.layers.Dense(
                 64,
                 activation,
@@ -87,6 +104,21 @@ def plain(
     return build
 
 
+def biased() -> keras.Model:
+    """Build layers whose biases a batch normalization subtracts."""
+    layers = [
+        layer
+        for index in range(3)
+        for layer in (
+            keras.layers.Dense(64, name=f"hidden_{index}"),
+            keras.layers.BatchNormalization(momentum=0.9),
+            keras.layers.Activation("relu"),
+        )
+    ]
+    output = keras.layers.Dense(10, "softmax", name="output")
+    return keras.Sequential([keras.Input((64,)), *layers, output])
+
+
 def loss(axes, monitor, history):
     """Draw the loss of each step and that of a constant guess."""
     steps, losses = monitor.history["step"], monitor.history["loss"]
@@ -97,7 +129,7 @@ def loss(axes, monitor, history):
         axes.text(
             np.mean(lost), 1, "the loss is NaN", color="white", ha="center"
         )
-    guess = monitor.run.data["targets"]["trivial_loss"]
+    guess = monitor.run.data["losses"]["guess"]
     level(axes, guess)
     axes.set_title("loss (dashed: a constant guess)", fontsize=10)
     highest = np.nanmax(losses)
@@ -176,17 +208,60 @@ def columns(axes, monitor, history):
 
 def accuracies(axes, monitor, history):
     """Draw the accuracy on the training and on the validation rows."""
-    for name, colour, label in (
-        ("accuracy", BLUE, "training"),
-        ("val_accuracy", ORANGE, "validation"),
-    ):
-        numbers = history.history[name]
-        epochs = range(1, len(numbers) + 1)
-        axes.plot(epochs, numbers, "o-", color=colour, label=label)
+    by_epoch(axes, history, accuracy="training", val_accuracy="validation")
     axes.set_ylim(0, 1)
-    axes.set_xticks(epochs)
-    axes.set_xlabel("epoch", fontsize=8, loc="left")
     axes.set_title("accuracy", fontsize=10)
+
+
+def both_losses(axes, monitor, history):
+    """Draw the loss of the training and of the validation rows."""
+    by_epoch(axes, history, loss="training", val_loss="validation")
+    axes.set_ylim(0)
+    axes.set_title("loss", fontsize=10)
+
+
+def recall(axes, monitor, history):
+    """Draw accuracy and loss, and the share of the rare rows that are found."""
+    by_epoch(
+        axes,
+        history,
+        accuracy="accuracy",
+        recall="recall of the rare class",
+        loss="loss",
+    )
+    axes.set_ylim(-0.05, 1.05)
+    axes.set_title("on the training rows", fontsize=10)
+
+
+def predictions(axes, monitor, history):
+    """Draw predictions over targets."""
+    predicted = history.model.predict(X[:ROWS], verbose=0)[:, 0]
+    axes.plot(Y[:ROWS], predicted, "o", color=BLUE, markersize=2)
+    axes.plot([0, 9], [0, 9], color=ORANGE, linestyle="--", linewidth=1)
+    axes.set_xticks(range(10))
+    axes.set_xlabel("target", fontsize=8, loc="left")
+    axes.set_title("prediction (dashed: right)", fontsize=10)
+
+
+def moved(axes, monitor, history):
+    """Draw what share of its norm each kernel moved by in all steps."""
+    ratios = monitor.history["update_ratio"]
+    layers = [path for path in ratios if path.endswith("/kernel")]
+    names = [path.split("/")[-2] for path in layers]
+    axes.barh(names, [ratios[path].sum() for path in layers], color=BLUE)
+    axes.invert_yaxis()
+    axes.set_xlabel(" ")
+    axes.set_title("sum of all steps / weights", fontsize=10)
+
+
+def biases(axes, monitor, history):
+    """Draw the gradients of kernels and of the biases beside them."""
+    steps, rms = monitor.history["step"], monitor.history["gradient_rms"]
+    for name, colour in (("kernel", BLUE), ("bias", ORANGE)):
+        numbers = [rms[path] for path in rms if path.endswith(f"0/{name}")]
+        axes.plot(steps, numbers[0], color=colour, label=f"hidden_0/{name}")
+    axes.set_yscale("log")
+    axes.set_title("RMS of the gradient", fontsize=10)
 
 
 def kernels(monitor, group):
@@ -196,6 +271,17 @@ def kernels(monitor, group):
         for path, numbers in monitor.history[group].items()
         if path.endswith("/kernel")
     ]
+
+
+def by_epoch(axes, history, **labels):
+    """Draw metrics by their names in the history, each with its label."""
+    colours = (BLUE, ORANGE, GREY)
+    for (name, label), colour in zip(labels.items(), colours, strict=False):
+        numbers = history.history[name]
+        epochs = range(1, len(numbers) + 1)
+        axes.plot(epochs, numbers, "o-", color=colour, label=label)
+    axes.set_xticks(epochs[:: max(1, len(epochs) // 5)])
+    axes.set_xlabel("epoch", fontsize=8, loc="left")
 
 
 def bars(axes, monitor, measure, title):
@@ -217,6 +303,10 @@ def level(axes, height):
 POISONED, UNEVEN = X.copy(), X.copy()
 POISONED[900, 20] = np.nan
 UNEVEN[:, 20:24] *= 20_000
+DRAW = np.random.default_rng(0)
+WRONG = np.where(DRAW.random(len(Y)) < 0.2, DRAW.integers(0, 10, len(Y)), Y)
+NOISY = X + DRAW.normal(0.0, 0.7, X.shape)
+CIRCLES = make_circles(len(Y), noise=0.08, factor=0.5, random_state=0)
 CASES = {
     "healthy": Case(healthy, "even from top to bottom", loss),
     "output_mismatch": Case(
@@ -226,6 +316,13 @@ CASES = {
         loss="mean_squared_error",
         y=10.0 * Y,
     ),
+    "target_shape": Case(
+        plain(2, units=1, output_activation="linear"),
+        "healthy",
+        predictions,
+        loss=HandWritten(),
+        y=Y.astype("float32"),
+    ),
     "non_finite": Case(
         plain(activation="elu"), "red from one step on", loss, x=POISONED
     ),
@@ -233,6 +330,13 @@ CASES = {
         plain(3, kernel=lambda: Constant(0.03)), "nothing unusual", columns
     ),
     "input_scale": Case(plain(), "off the scale", scales, x=UNEVEN),
+    "target_scale": Case(
+        plain(2, units=1, output_activation="linear"),
+        "off the scale",
+        loss,
+        loss="mean_squared_error",
+        y=50_000.0 * (1 + Y),
+    ),
     "exploding_gradient": Case(
         plain(10, kernel=lambda: RandomNormal(stddev=0.5)),
         "off the scale",
@@ -247,6 +351,11 @@ CASES = {
         saturation,
     ),
     "dead_units": Case(plain(bias=Constant(-1.5)), "exactly 0", dead),
+    "no_gradient": Case(
+        plain(inserted=(3, keras.ops.sign)),
+        "exactly 0 above one layer",
+        moved,
+    ),
     "vanishing_gradient": Case(
         plain(12, "sigmoid", lambda: "glorot_uniform"),
         "fades towards the first layer",
@@ -257,6 +366,16 @@ CASES = {
         "does not change",
         clipping,
         lambda: SGD(0.01, global_clipnorm=1e-3),
+    ),
+    "class_imbalance": Case(
+        plain(1, units=1, output_activation="sigmoid"),
+        "healthy",
+        recall,
+        loss="binary_crossentropy",
+        x=NOISY,
+        y=Y == 8,
+        epochs=3,
+        metrics=("accuracy", "recall"),
     ),
     "learning_rate_too_low": Case(
         plain(), "does not change", updates, lambda: Adam(1e-7)
@@ -272,12 +391,28 @@ CASES = {
         plain(momentum=0.9999), "healthy", accuracies
     ),
     "not_learning": Case(
-        plain(3),
+        plain(3, "tanh", inserted=(0, keras.ops.ones_like)),
         "healthy",
         loss,
-        y=np.random.default_rng(0).permutation(Y),
-        epochs=3,
     ),
+    "overfitting": Case(
+        plain(3),
+        "healthy",
+        both_losses,
+        lambda: Adam(3e-3),
+        y=WRONG,
+        epochs=35,
+    ),
+    "underfitting": Case(
+        plain(0, units=1, output_activation="sigmoid", features=2),
+        "healthy",
+        loss,
+        lambda: Adam(0.01),
+        loss="binary_crossentropy",
+        x=CIRCLES[0],
+        y=CIRCLES[1],
+    ),
+    "dead_bias": Case(biased, "healthy, of the kernels", biases),
 }
 
 
@@ -285,7 +420,7 @@ def trained(case: Case) -> tuple[Any, Any]:
     """Train the network of a case, and return its monitor and history."""
     keras.utils.set_random_seed(0)
     model = case.build()
-    model.compile(case.optimizer(), case.loss, metrics=["accuracy"])
+    model.compile(case.optimizer(), case.loss, metrics=[*case.metrics])
     monitor = kerasbn.callbacks.GradientMonitor(None, every=1)
     history = model.fit(
         case.x[:ROWS],
@@ -304,7 +439,10 @@ def draw(name: str) -> None:
     """Train the network of a case and write its picture."""
     case = CASES[name]
     monitor, history = trained(case)
-    findings = monitor.findings
+    # A note on how a network is built is written before training.
+    findings = monitor.findings or kerasbn.diagnose(
+        history.model, case.x[:ROWS], case.y[:ROWS]
+    )
     print(f"\n{name}\n{findings}")
     if [each.problem for each in findings] != [name][: name != "healthy"]:
         raise SystemExit(f"The diagnosis of {name!r} is another.")
