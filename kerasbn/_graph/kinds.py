@@ -68,6 +68,8 @@ def is_adapted(layer: Any) -> bool:
 def has_kernel(operation: Any) -> bool:
     """Whether it has weights, and is no normalization or activation."""
     passing = (*SCALING, keras.layers.PReLU)
+    # `TimeDistributed` is what it wraps.
+    core = getattr(operation, "layer", operation)
     return bool(getattr(operation, "weights", ())) and not isinstance(
-        operation, passing
+        core, passing
     )

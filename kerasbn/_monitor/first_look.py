@@ -1,6 +1,5 @@
 """A model on one batch, before it is trained."""
 
-import contextlib
 import math
 from typing import Any
 
@@ -8,45 +7,58 @@ import keras
 import numpy as np
 
 from kerasbn._monitor import inspection, model_description, optimizers
+from kerasbn._monitor.inspection import Rows
 from kerasbn._run.readings import Reading
 from kerasbn._run.run import Run
 
 _ROWS = 256
 
 
-def before_training(model: keras.Model, x: Any, y: Any, batch_size: int) -> Run:
-    """Return a run of no steps: model, data and first gradients."""
-    if x is None or y is None:
-        raise ValueError(
-            "`x` and `y` must be given with a model. Received: "
-            f"x={'None' if x is None else 'data'}, "
-            f"y={'None' if y is None else 'data'}. "
-            "Pass some hundred rows of the training data."
-        )
+def before_training(
+    model: keras.Model, x: Any, y: Any = None, batch_size: int = 32
+) -> Run:
+    """Return a run of no steps: model, data and first gradients.
+
+    All rows are looked at for what is rare or not finite; the model is called
+    on 256 of them, from all over the data.
+    """
     if not model.compiled:
         raise RuntimeError(
             "`model` must be compiled before it is judged. "
             f"Received: model={model.name!r}. Call `model.compile` first."
         )
-    rows = len(keras.tree.flatten(x)[0])
-    x, y = keras.tree.map_structure(lambda e: np.asarray(e)[:_ROWS], (x, y))
-    with keras.StatelessScope() if model.built else contextlib.nullcontext():
-        model(keras.tree.map_structure(lambda each: each[:2], x))
+    own_step = type(model).train_step is not keras.Model.train_step
+    compiled = getattr(model, "loss", None) is not None
+    if x is None or (y is None and compiled and not own_step):
+        raise ValueError(
+            "`x` and `y` must be given with a model that is compiled with a "
+            f"loss. Received: x={'None' if x is None else 'data'}, "
+            f"y={'None' if y is None else 'data'}. "
+            "Pass the training data."
+        )
+    rows = Rows(*inspection.take((x, y), slice(None)))
+    count = len(keras.tree.flatten(x)[0])
+    batch = Rows(*inspection.take((x, y), _spread(model, count)))
+    probe = _probe(model, batch.x)
     description = model_description.describe_model(model)
     for layer in description["layers"]:
-        layer["last_rows"] = rows % batch_size
+        layer["last_rows"] = count % batch_size
     variables = model.trainable_variables
-    loss, norms = math.nan, np.full(len(variables), math.nan)
-    # A model and data that contradict each other may not compute; then rules
-    # judge the descriptions alone.
-    with contextlib.suppress(Exception):
-        loss, norms = _gradients(model, x, y)
-    sizes = np.array([np.prod(each.shape) for each in variables])
-    layers = {}
-    with contextlib.suppress(Exception):
+    loss, norms, layers = math.nan, np.full(len(variables), math.nan), {}
+    data = inspection.describe_data(model, rows)
+    if probe is not None:
         from kerasbn._monitor import layer_probe  # imports TensorFlow
 
-        layers = layer_probe.ActivationProbe(model).read(x)
+        try:
+            data = inspection.describe_data(model, rows, probe, batch)
+            if math.isfinite(data["losses"]["training"]):
+                loss, norms = _gradients(model, batch)
+            layers = layer_probe.ActivationProbe(model, False).read(batch.x)
+        except Exception as error:
+            # A model and data that contradict each other may not compute. The
+            # descriptions can still be judged; the diagnosis quotes the error.
+            data["error"] = inspection.readable(error)
+    sizes = np.array([np.prod(each.shape) for each in variables])
     total = float(np.sqrt(np.nansum(np.square(norms))))
     reading = Reading(
         step=0,
@@ -60,6 +72,7 @@ def before_training(model: keras.Model, x: Any, y: Any, batch_size: int) -> Run:
         },
         groups={
             "gradient_rms": norms / np.sqrt(sizes),
+            "weight_norm": np.array([_norm(each) for each in variables]),
             "update_ratio": np.zeros(len(variables)),
         },
     )
@@ -71,23 +84,55 @@ def before_training(model: keras.Model, x: Any, y: Any, batch_size: int) -> Run:
         layers=[(0, layers)] if layers else [],
         settings=optimizers.settings(model),
         model=description,
-        data=inspection.describe_data(model, x, y),
+        data=data,
     )
 
 
-def _gradients(model, x, y):
-    """Loss and norms of the gradients in training, without moving state."""
+def _norm(variable):
+    return float(np.linalg.norm(variable.numpy().astype("float32").ravel()))
+
+
+def _spread(model, count):
+    """Rows from all over the data, as many as the model takes."""
+    shapes = [each.shape for each in getattr(model, "inputs", None) or ()]
+    fixed = shapes[0][0] if shapes else None
+    return np.linspace(0, count - 1, fixed or min(count, _ROWS)).astype(int)
+
+
+def _probe(model, x):
+    """Reads the outputs; `None` for a model that cannot be called."""
+    from kerasbn._monitor import output_probe  # imports TensorFlow
+
+    if type(model).call is keras.Model.call:
+        return None
+    if not model.built:
+        model(x)
+    return output_probe.OutputProbe(model, compiled=False)
+
+
+def _gradients(model, batch):
+    """Loss and norms of the gradients in training, without moving state.
+
+    The norm is NaN where there is no gradient, infinite where it is not finite.
+    """
     import tensorflow as tf
 
-    with tf.GradientTape() as tape, keras.StatelessScope():
+    variables = model.trainable_variables
+    values = [(each, each.value) for each in variables]
+    x, y, _ = batch
+    with (
+        tf.GradientTape() as tape,
+        keras.StatelessScope(values, collect_losses=True),
+    ):
         loss = model.compute_loss(x, y, model(x, training=True))
-    gradients = tape.gradient(
-        loss, [each.value for each in model.trainable_variables]
+    gradients = tape.gradient(loss, [each.value for each in variables])
+    norms = np.array(
+        [
+            math.nan
+            if each is None
+            else np.linalg.norm(tf.convert_to_tensor(each).numpy().ravel())
+            for each in gradients  # slices, if of an embedding
+        ]
     )
-    norms = [
-        math.nan
-        if each is None
-        else np.linalg.norm(tf.convert_to_tensor(each).numpy().ravel())
-        for each in gradients  # slices, if of an embedding
-    ]
-    return float(loss), np.array(norms)
+    absent = np.array([each is None for each in gradients], bool)
+    return float(loss), np.where(np.isnan(norms) & ~absent, np.inf, norms)

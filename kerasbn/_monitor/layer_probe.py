@@ -32,8 +32,10 @@ class ActivationProbe:
     normalizations inside. Make a new probe after freezing or unfreezing layers.
     """
 
-    def __init__(self, model: keras.Model):
+    def __init__(self, model: keras.Model, compiled: bool = True):
         self.model = model
+        # To compile 100 layers takes seconds, and pays from the second read on.
+        self._is_compiled = compiled and not model.run_eagerly
         self._compiled: dict[tuple, Any] = {}
 
     @property
@@ -60,7 +62,7 @@ class ActivationProbe:
         """
         hidden, normalizations = self._layers
         x = keras.tree.map_structure(self._rows, x)
-        run = self._pass if self.model.run_eagerly else self._traced(x)
+        run = self._traced(x) if self._is_compiled else self._pass
         table = run(x).numpy().astype(float)
         activity, moments = np.split(table, [len(hidden)], axis=1)
         distances = {}

@@ -5,13 +5,13 @@ machine without Keras. Unknown values, as of a model with several outputs, are
 `None`.
 """
 
-import re
 from typing import Any
 
 import keras
 import numpy as np
 
 from kerasbn._graph import activations, code, kinds, sublayers
+from kerasbn._monitor import heads
 from kerasbn.layers import BatchNormalization, InputBatchNormalization
 
 _RESHAPING = (
@@ -26,6 +26,12 @@ _RESHAPING = (
     keras.layers.ZeroPadding1D,
     keras.layers.ZeroPadding2D,
 )
+_ATTENTION = (
+    keras.layers.MultiHeadAttention,
+    keras.layers.GroupQueryAttention,
+    keras.layers.Attention,
+    keras.layers.AdditiveAttention,
+)
 SCALES_INPUTS = (
     *kinds.NORMALIZATIONS,
     keras.layers.Normalization,
@@ -39,16 +45,14 @@ SCALES_INPUTS = (
 
 def describe_model(model: keras.Model) -> dict[str, Any]:
     layers = dict(sublayers.leaves(model)).items()
-    name, from_logits = loss_of(model)
     return {
         "name": model.name,
         "layers": [_described(*each) for each in layers],
         "normalizes_inputs": _normalizes_inputs(model),
-        "loss": name,
         # A GAN has none.
         "compiled_loss": getattr(model, "loss", None) is not None,
-        "from_logits": from_logits,
-        "output": _output(model),
+        "own_train_step": type(model).train_step is not keras.Model.train_step,
+        "outputs": [head._asdict() for head in heads.heads_of(model)],
         "style": code.style(model),
         "compile": code.compile(model),
     }
@@ -74,6 +78,9 @@ def _described(layer, activation):
         ),
         "after": getattr(before, "path", None) or getattr(before, "name", None),
         "recurrent": isinstance(layer, keras.layers.RNN),
+        "attention": isinstance(layer, _ATTENTION),
+        # A normalization over a single number always gives the same.
+        "normalizes_one": normalizes and not batch and _normalizes_one(layer),
     }
     if kernel is None or len(kernel.shape) < 2:
         return found
@@ -95,6 +102,14 @@ def _described(layer, activation):
     return found
 
 
+def _normalizes_one(layer):
+    """Whether a normalization of each row takes its moments of one number."""
+    axis = getattr(layer, "axis", -1)
+    shape = getattr(getattr(layer, "gamma", None), "shape", None)
+    last = axis in (-1, [-1], (-1,))
+    return bool(shape is not None and last and np.prod(shape) == 1)
+
+
 def _normalizes_inputs(model):
     """Whether the first layers scale the inputs; `None` if unknown."""
     for layer, _ in sublayers.leaves(model):
@@ -103,40 +118,3 @@ def _normalizes_inputs(model):
         if not isinstance(layer, _RESHAPING):
             return False
     return None
-
-
-def loss_of(model: keras.Model) -> tuple[str | None, bool]:
-    """Return Keras's name of the loss, and whether it takes logits."""
-    loss = getattr(model, "loss", None)
-    if isinstance(loss, list | tuple) and len(loss) == 1:
-        loss = loss[0]
-    if loss is None or keras.tree.is_nested(loss):
-        return None, False
-    try:
-        loss = keras.losses.get(loss)
-    except ValueError:
-        return None, False
-    if isinstance(loss, keras.losses.Loss):
-        name = re.sub("([A-Z])", r"_\1", type(loss).__name__).lower()
-        from_logits = bool(loss.get_config().get("from_logits"))
-        return name.lstrip("_"), from_logits
-    return getattr(loss, "__name__", None), False
-
-
-def _output(model):
-    leaves = dict(sublayers.leaves(model))
-    last = leaves.keys() & set(sublayers.output_layers(model))
-    if len(last) != 1:
-        return None
-    (layer,) = last
-    shape = model.output_shape
-    if isinstance(shape, list) or not shape or shape[-1] is None:
-        return None
-    activation = activations.name(leaves[layer]) or "linear"
-    if isinstance(layer, keras.layers.Softmax):
-        activation = "softmax"
-    return {
-        "layer": layer.path or layer.name,
-        "activation": activation,
-        "units": int(shape[-1]),
-    }

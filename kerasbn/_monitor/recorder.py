@@ -33,6 +33,7 @@ class GradientRecorder:
         # announces any, because `train_on_batch` is called by hand.
         self._listeners: dict[Any, bool | None] = {}
         self._probe: Any = None
+        self._output_probe: Any = None
         self._pending, self._next_step, self._flushed = 0, 1, 0.0
         self._window = _FIRST_WINDOW
 
@@ -132,6 +133,17 @@ class GradientRecorder:
             self._probe = layer_probe.ActivationProbe(self._model)
         return self._probe.read(kept[0])
 
+    def output_probe(self) -> Any:
+        """Return what reads the outputs; `None` if they cannot be read.
+
+        It is compiled once, and lives as long as the train function.
+        """
+        if self._output_probe is None and is_called(self._model):
+            from kerasbn._monitor import output_probe  # imports TensorFlow
+
+            self._output_probe = output_probe.OutputProbe(self._model)
+        return self._output_probe
+
     def _coming_step(self):
         hooks = self._step.hooks
         may_pause = hooks.scales_loss or hooks.accumulates
@@ -139,6 +151,11 @@ class GradientRecorder:
             self._next_step = 1 + self._step.iterations()
             return self._next_step
         return self._next_step + self._pending
+
+
+def is_called(model: keras.Model) -> bool:
+    """Whether a model is one that can be called, unlike most GANs."""
+    return model.built and type(model).call is not keras.Model.call
 
 
 def recorder_of(model: keras.Model) -> GradientRecorder:

@@ -90,10 +90,15 @@ def _settings(run: Run) -> dict[str, Any]:
         "model": run.name,
         "layers": len(run.model.get("layers") or []) or None,
         "trainable variables": f"{len(run.paths)}, of {entries:,} entries",
-        "output activation": (run.model.get("output") or {}).get("activation"),
-        "loss": run.model.get("loss"),
+        "output activation": _of_outputs(run, "activation"),
+        "loss": _of_outputs(run, "loss"),
         **run.settings,
     }
     return {
         name: value for name, value in rows.items() if value not in (None, "")
     }
+
+
+def _of_outputs(run, name):
+    outputs = run.model.get("outputs") or []
+    return ", ".join(str(each[name]) for each in outputs if each[name])

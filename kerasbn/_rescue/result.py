@@ -86,6 +86,8 @@ class Rescue(NamedTuple):
         result = "Nothing that was tried helps"
         if not self.before.findings:
             result = "Nothing is wrong"
+            if self.before.skill < 0.1:
+                result = "Nothing was learnt, and nothing is found wrong"
         elif len(self.trials) == 1:
             result = "Something is wrong, but nothing was tried"
         return f"{result}: the model is as it was."

@@ -1,12 +1,11 @@
 """The score of a model on validation data."""
 
-import types
 from typing import Any
 
 import keras
 import numpy as np
 
-from kerasbn._monitor import model_description
+from kerasbn._monitor import heads
 
 
 def score_of(model: keras.Model, x: Any, y: Any) -> tuple[float, float]:
@@ -34,9 +33,7 @@ def _score(predicted, y, loss):
     y = np.asarray(y)
     if not np.isfinite(predicted).all():
         return 0.0, -1.0
-    name, from_logits = model_description.loss_of(
-        types.SimpleNamespace(loss=loss)  # type: ignore
-    )
+    name, from_logits = heads.loss_name(loss)
     if "crossentropy" not in str(name):
         y = y.reshape(len(y), -1)
         error = np.mean(np.square(predicted.reshape(len(predicted), -1) - y))

@@ -91,6 +91,9 @@ def from_directory(log_dir: str) -> Run:
             rows["gradient_rms"] = rows["gradient_norm"] / roots
             scalars = dict(zip(names, values.tolist(), strict=True))
             readings.append(Reading(step, scalars, rows))
+    data = last("data") or {}
+    if not isinstance(data.get("targets", []), list):
+        data = {}  # of an earlier version, which described one output only
     return Run(
         name=description.get("model", ""),
         paths=description["variables"],
@@ -99,7 +102,7 @@ def from_directory(log_dir: str) -> Run:
         layers=notes("layers"),
         settings=description["settings"],
         model=description.get("description", {}),
-        data=last("data") or {},
+        data=data,
         planned_steps=description.get("planned_steps", 0),
         knows_loss=description.get("knows_loss", True),
         non_finite=NonFinite(*found) if found else None,

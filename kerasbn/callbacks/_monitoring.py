@@ -2,18 +2,17 @@
 
 import contextlib
 import dataclasses
-import re
 import warnings
 import weakref
 from typing import Any
 
 import numpy as np
 
-from kerasbn._monitor import inspection, optimizers
+from kerasbn._monitor import inspection, optimizers, sample
 from kerasbn._monitor.recorder import recorder_of
 from kerasbn._run.readings import is_recorded
 from kerasbn._run.run import Run
-from kerasbn.callbacks._layer_reader import LayerReader
+from kerasbn.callbacks._time_limit import TimeLimit
 
 
 class Monitoring:
@@ -29,9 +28,11 @@ class Monitoring:
         self._monitor = monitor
         self._model: Any = monitor.model and weakref.ref(monitor.model)
         self._recorder: Any = None  # while training
-        self._layer_reader: Any = None
+        self._time_limit = TimeLimit()
         self._tensorboard: Any = None
-        self._inspection = inspection.Inspection()
+        self._sample = sample.Sample()
+        self._received = False  # whether the optimizer was ever called
+        self._validation: list[list[float]] = []  # step and loss, by epoch
         self._skipped_batches: dict[str, int] = {}
         self._reported: set[str] = set()  # problems
         self._warned: set[str] = set()
@@ -58,8 +59,8 @@ class Monitoring:
         recorder = recorder_of(model)
         self._started = False
         self._epoch_norms: list[float] = []
-        self._inspection.see_model(model)
-        run.name, run.model = model.name, self._inspection.model
+        self._sample.see_model(model)
+        run.name, run.model = model.name, self._sample.model
         run.settings = optimizers.settings(model)
         run.planned_steps = 0
         if monitor.log_dir is not None:
@@ -68,7 +69,7 @@ class Monitoring:
 
             self._tensorboard = TensorBoardRun(monitor.log_dir, monitor.hparams)
         recorder.attach(monitor)
-        self._recorder, self._layer_reader = recorder, LayerReader(recorder)
+        self._recorder, self._time_limit = recorder, TimeLimit()
         if not (recorder.is_traced or model.run_eagerly):
             self._say("tracing the train step: the first step takes longest")
 
@@ -83,14 +84,15 @@ class Monitoring:
 
     def receive(self, window: Any) -> None:
         """Take a `window.Window` of steps."""
+        self._received = True
         self.skipped_steps += window.skipped
         skipped = window.first_skipped
         if not len(window.steps) and skipped is None:
             return
         first = int(window.steps[0] if len(window.steps) else skipped[0])
-        self._inspection.see_batch(self._recorder.kept_batch())
-        if not self._inspection.data:
-            self._inspect()
+        self._sample.see_batch(self._recorder.kept_batch())
+        if not self._sample.data:
+            self._inspect(called=False)
         self._continue_run(goes_on=self._started or first > 1)
         run, tensorboard = self.run, self._tensorboard
         if not self._started:
@@ -122,14 +124,16 @@ class Monitoring:
         if self._monitor.log and logs is not None and self._epoch_norms:
             logs["grad_norm"] = float(np.mean(self._epoch_norms))
         self._epoch_norms = []
-        self._read_layers()
-        if self.run.readings:
-            self._inspect()
-            if self._tensorboard is not None:
-                step = self.run.readings[-1].step
-                self._tensorboard.note(step, "data", self.run.data)
-                self._tensorboard.draw(self.run)
-        if self.run.paths:
+        step = self.run.readings[-1].step if self.run.readings else 0
+        if logs is not None and "val_loss" in logs:
+            self._validation.append([step, float(logs["val_loss"])])
+        self._look()
+        if step and self._tensorboard is not None:
+            self._tensorboard.note(step, "data", self.run.data)
+            self._tensorboard.draw(self.run)
+        if not self._received:
+            self.run.data["epochs_without_steps"] = 1
+        if self.run.paths or not self._received:
             with self._spared("The run could not be judged:"):
                 self._judge()
 
@@ -137,9 +141,9 @@ class Monitoring:
         """Draw the whole run, close the file, leave the model as it was."""
         if self._recorder is not None:
             self._recorder.detach(self._monitor)
-            self._read_layers(last=True)
+            self._look(last=True)
         # They would keep the model from being collected.
-        self._recorder = self._layer_reader = None
+        self._recorder = None
         if self._tensorboard is not None and self.run.readings:
             from kerasbn._report import summary
 
@@ -170,15 +174,27 @@ class Monitoring:
             before=run if goes_on and run.paths else None,
         )
 
-    def _inspect(self):
-        """Describe the model and its data."""
-        kept, model = self._recorder.kept_batch(), self._monitor.model
+    def _look(self, last=False):
+        """Read the layers and the outputs, where there is time."""
+        if not self.run.readings:
+            return
+        if not (last or self._time_limit.allows()):
+            self._inspect(called=False)
+            return
+        with self._time_limit.measured():
+            self._read_layers(last)
+            self._inspect(called=True)
+
+    def _inspect(self, called):
+        """Describe the model and its data, and what it makes of them."""
+        step = self.run.readings[-1].step if self.run.readings else 0
         with self._spared("Model and data could not be described:"):
-            self._inspection.see_model(model)
-            if kept is not None:
-                self._inspection.see_data(model, kept)
-        self.run.model = self._inspection.model
-        self.run.data = self._inspection.data
+            self._sample.see_model(self._monitor.model)
+            probe = self._recorder.output_probe() if called else None
+            self._sample.look(self._monitor.model, probe, step)
+        self.run.model = self._sample.model
+        validation = {"validation": self._validation}
+        self.run.data = {**self._sample.data, **validation}
 
     def _judge(self):
         """Print new findings, and stop where that was asked for."""
@@ -190,15 +206,22 @@ class Monitoring:
         if self._monitor.stop_on & {finding.problem for finding in findings}:
             self._monitor.model.stop_training = True
 
-    def _read_layers(self, last=False):
-        new = None
-        if self._monitor.layers and self.run.readings:
-            self._monitor.layers = False  # unless it succeeds
-            with self._spared("The layers could not be read:"):
-                new = self._layer_reader.read(self.run, last)
-                self._monitor.layers = True
-        if new and self._tensorboard is not None:
-            self._tensorboard.add_layers(*self.run.layers[-1], last)
+    def _read_layers(self, last):
+        run, found = self.run, None
+        step = run.readings[-1].step
+        if not self._monitor.layers or (
+            run.layers and run.layers[-1][0] == step
+        ):
+            return
+        self._monitor.layers = False  # unless it succeeds
+        with self._spared("The layers could not be read:"):
+            found = self._recorder.read_layers()
+            self._monitor.layers = True
+        if found is None:
+            return
+        run.layers.append((step, found))
+        if self._tensorboard is not None:
+            self._tensorboard.add_layers(step, found, last)
 
     def _say(self, text, start=""):
         if (self._monitor.params or {}).get("verbose"):
@@ -217,18 +240,7 @@ class Monitoring:
         except Exception as error:  # of any model, layer or function of a user
             if message not in self._warned:
                 self._warned.add(message)
+                reason = inspection.readable(error)
                 warnings.warn(
-                    f"{message} {_reason(error)}: training goes on.",
-                    stacklevel=2,
+                    f"{message} {reason}: training goes on.", stacklevel=2
                 )
-
-
-def _reason(error):
-    """The kind and the first line of an error.
-
-    Keras writes which layer was called in front of it, and colors it.
-    """
-    plain = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
-    lines = re.sub("^Exception encountered .*", "", plain).split("\n")
-    line = next(filter(None, map(str.strip, lines)), "no reason is given")
-    return f"{type(error).__name__}: {line.removesuffix('.')}"

@@ -5,7 +5,7 @@ from typing import Any
 from kerasbn.diagnosis import _remedies
 from kerasbn.diagnosis._finding import Finding
 from kerasbn.diagnosis._problems import PROBLEM
-from kerasbn.diagnosis._rules_output import contradiction
+from kerasbn.diagnosis._rules_output import contradictions
 from kerasbn.diagnosis._script import Script
 from kerasbn.diagnosis._symptoms import Symptoms
 
@@ -22,7 +22,7 @@ def advised(finding: Finding, symptoms: Symptoms) -> Finding:
         )
         for name in names
     ]
-    written = _remedies.together(chosen, Script.of(symptoms.run))
+    written = _remedies.together(chosen, Script.of(symptoms.run, finding.where))
     return finding._replace(
         step=int(finding.step),
         remedy=written.sentence,
@@ -47,8 +47,8 @@ def options_of(
     if remedy == "decay":
         return {"steps": symptoms.run.planned_steps}
     if remedy == "output":
-        found = contradiction(symptoms.model, symptoms.targets)
-        return found.change if found else {}
+        found = [each for _, each in contradictions(symptoms)]
+        return found[0].change if found else {}
     if remedy in ("drop_bias", "move_dropout", "adapt"):
         return {"layer": where}
     return _of_targets(remedy, symptoms)
@@ -63,20 +63,28 @@ def _learning_rate(problem, rate, adaptive):
 
 
 def _of_targets(remedy, symptoms):
-    """Options that follow from what the targets are."""
-    targets, loss = symptoms.targets, str(symptoms.model.get("loss"))
+    """Options that follow from what the targets are, of the rarest class."""
+    known = [each for each in symptoms.heads if each[1]]
+    if remedy not in ("output_bias", "watch_recall", "class_weight"):
+        return {}
+    if not known:
+        return {}
+    head, targets, _ = min(known, key=_rarest)
     kind = "binary"
-    if "sparse" in loss:
+    if "sparse" in str(head["loss"]):
         kind = "labels"
-    elif targets.get("one_hot") or "categorical" in loss:
+    elif targets["one_hot"] or "categorical" in str(head["loss"]):
         kind = "one_hot"
     if remedy == "output_bias":
         return {"targets": kind}
     if remedy == "watch_recall":
-        logits = bool(symptoms.model.get("from_logits"))
-        return {"targets": kind, "logits": logits}
-    if remedy == "class_weight":
-        row = symptoms.output.get("units", 1) if kind == "one_hot" else 1
-        several = targets.get("columns", 1) > row
-        return {"targets": kind, "per_element": several}
-    return {}
+        return {"targets": kind, "logits": head["from_logits"]}
+    # `fit` takes no class weights for labels per pixel, step or column.
+    axes = 2 if kind == "one_hot" else 1
+    several = len(targets["shape"]) >= axes and targets["shape"] != [1]
+    return {"targets": kind, "per_element": several}
+
+
+def _rarest(known):
+    balance = known[1].get("balance")
+    return balance["rarest"] if balance else 1.0

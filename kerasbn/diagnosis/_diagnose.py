@@ -25,8 +25,9 @@ def diagnose(
         subject: A `GradientMonitor`, during training or after it; or the
             directory that it wrote, which may come from another machine and is
             read without Keras; or a compiled model, judged with `x` and `y`.
-        x: Inputs of the model as for `fit`, arrays or a structure of them. The
-            first 256 rows are looked at; nothing is trained, no state moves.
+        x: Inputs of the model as for `fit`, arrays or a structure of them. All
+            rows are looked at, 256 from all over go through the model; nothing
+            is trained, no state moves.
         y: Targets likewise.
         batch_size: Rows of a batch in the training to come, which decide how
             many are left for the last one. Keras's default is 32.

@@ -23,21 +23,32 @@ _TUNING = (
 )
 _SLOW = frozenset({"not_learning", "learning_rate_too_low"})
 _STALLED = _SLOW | {"oscillating_loss", "vanishing_gradient"}
-_STALLED |= {"clipping_always_on"}
-_BROKEN = _STALLED | {"dead_units", "saturated_activation", "non_finite"}
+_STALLED |= {"clipping_always_on", "class_imbalance", "no_gradient"}
+_BROKEN = _STALLED | {"dead_units", "saturated_activation"}
 _WILD = _BROKEN | {"exploding_gradient", "learning_rate_too_high"}
+# Of a loss that measures the wrong thing: it does not change the network.
+_MISLED = frozenset(
+    {"not_learning", "oscillating_loss", "learning_rate_too_high"}
+)
 
 # In the order to deal with them.
 PROBLEM = {
+    "target_shape": Problem(
+        _MISLED,
+        ("reshape_targets",),
+        "Each row is taught the targets of all the others, so the network "
+        "predicts their mean.",
+        "https://keras.io/api/losses/",
+    ),
     "output_mismatch": Problem(
-        _WILD,
+        _MISLED,
         ("output",),
         "The loss does not measure what the network should learn.",
         "https://developers.google.com/machine-learning/guides/"
         "text-classification/step-4",
     ),
     "non_finite": Problem(
-        _WILD,
+        _SLOW | {"oscillating_loss", "class_imbalance"},
         ("finite_data", "clipping", "learning_rate", "recover"),
         "Weights that become NaN stay NaN, and the run is lost.",
         "https://arxiv.org/abs/2204.02311",
@@ -54,6 +65,14 @@ PROBLEM = {
         ("normalize_inputs",),
         "The steps of the first layer suit only the largest features.",
         "http://yann.lecun.com/exdb/publis/pdf/lecun-98b.pdf",
+    ),
+    "target_scale": Problem(
+        _WILD - {"vanishing_gradient", "no_gradient", "dead_units"},
+        ("scale_targets",),
+        "The output layer has to grow before anything else is learnt, and the "
+        "gradients are as large as the targets.",
+        "https://developers.google.com/machine-learning/crash-course/"
+        "numerical-data/normalization",
     ),
     "exploding_gradient": Problem(
         _WILD,
@@ -79,6 +98,12 @@ PROBLEM = {
         "A dead unit gets no gradient and rarely recovers.",
         "https://arxiv.org/abs/1903.06733",
     ),
+    "no_gradient": Problem(
+        _STALLED,
+        ("differentiable",),
+        "What no gradient reaches keeps its initial weights.",
+        "https://arxiv.org/abs/1308.3432",
+    ),
     "vanishing_gradient": Problem(
         _BROKEN,
         ("initializer", "normalize_hidden", "activation"),
@@ -90,6 +115,12 @@ PROBLEM = {
         ("clipping",),
         "Every step is cut down to almost nothing.",
         "https://arxiv.org/abs/2007.14469",
+    ),
+    "class_imbalance": Problem(
+        _SLOW | {"oscillating_loss"},
+        ("class_weight", "output_bias", "watch_recall"),
+        "The loss falls without a single rare row being recognized.",
+        "https://www.tensorflow.org/tutorials/structured_data/imbalanced_data",
     ),
     "learning_rate_too_low": Problem(
         frozenset({"not_learning"}),
@@ -119,6 +150,24 @@ PROBLEM = {
         ),
         "The predictions are no better than a constant.",
         "https://karpathy.github.io/2019/04/25/recipe/",
+    ),
+    "overfitting": Problem(
+        frozenset(),
+        ("regularize",),
+        "New data are predicted worse than some epochs ago.",
+        "https://www.deeplearningbook.org/contents/ml.html",
+    ),
+    "underfitting": Problem(
+        frozenset(),
+        ("enlarge",),
+        "No weights of this network can fit the data.",
+        "https://www.deeplearningbook.org/contents/ml.html",
+    ),
+    "dead_bias": Problem(
+        frozenset(),
+        ("drop_bias",),
+        "The biases take memory and never learn.",
+        "https://arxiv.org/abs/1502.03167",
     ),
 }
 PROBLEMS = tuple(PROBLEM)

@@ -50,6 +50,7 @@ REMEDIES: dict[str, Callable[..., str]] = {
     "enlarge": layers.enlarge,
     "calibrate": training.calibrate,
     "decay": training.decay,
+    "apply_gradients": training.apply_gradients,
     "recover": training.recover,
     "check_targets": training.check_targets,
     "watch_recall": training.watch_recall,

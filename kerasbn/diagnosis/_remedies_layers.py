@@ -200,6 +200,11 @@ def regularize(script: Script, rate: float = 0.3) -> str:
 
 def enlarge(script: Script, factor: int = 2) -> str:
     """Option: `factor`, by which each hidden layer is wider."""
+    if not script.hidden() and script.output_kernel:
+        script.output_kernel.before.append(
+            'keras.layers.Dense(64, activation="relu")'
+        )
+        return "Add a hidden layer with an activation."
     for each in script.hidden():
         width = each.call.positional[:1] if each.call else []
         if width and width[0].isdigit() and not each.kind.startswith("Depth"):

@@ -80,6 +80,17 @@ def calibrate(script: Script) -> str:
     return "Measure the statistics of the trained model again."
 
 
+def apply_gradients(script: Script) -> str:
+    script.first.append(
+        "# in train_step: self.optimizer.apply(gradients, "
+        "self.trainable_variables)"
+    )
+    return (
+        "Call `self.optimizer.apply(gradients, self.trainable_variables)` in "
+        "`train_step`."
+    )
+
+
 def recover(script: Script) -> str:
     script.fit["callbacks"] = "[kerasbn.callbacks.RecoverFromNonFinite()]"
     return "Return to the last good weights when it happens."

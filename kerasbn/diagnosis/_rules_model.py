@@ -1,24 +1,36 @@
 """Rules about how a network is built, for the data that it is given."""
 
+import math
 from collections.abc import Iterator
 
+import numpy as np
+
 from kerasbn.diagnosis._finding import Finding
+from kerasbn.diagnosis._remedies import Named
+from kerasbn.diagnosis._rules_output import contradictions
 from kerasbn.diagnosis._symptoms import Symptoms
 from kerasbn.diagnosis._thresholds import LIMITS
 
 
-def poisoned_inputs(symptoms: Symptoms) -> Iterator[Finding]:
-    inputs = [each for each in symptoms.inputs if each["not_finite"]]
-    if inputs:
+def poisoned_data(symptoms: Symptoms) -> Iterator[Finding]:
+    named = [("inputs", each) for each in symptoms.inputs]
+    named += [("targets", each) for _, each, _ in symptoms.heads if each]
+    for where, numbers in named:
+        if not numbers["not_finite"]:
+            continue
+        rows = numbers["not_finite_rows"]
+        # Those that a monitor has seen are in the order of training.
+        which = f", the first of them row {rows[0]}" if symptoms.fresh else ""
+        remedy = Named("keep_rows", rows=rows) if symptoms.fresh else ""
         yield Finding(
             problem="non_finite",
-            where="inputs",
+            where=where,
             step=0,
             severity="fatal",
-            evidence="A batch of inputs contains "
-            f"{inputs[0]['not_finite']} values that are NaN or Inf.",
+            evidence=f"{numbers['not_finite']} of {symptoms.run.data['rows']} "
+            f"rows of the {where} hold NaN or Inf{which}.",
             confidence="certain",
-            remedies=("finite_data",),
+            remedies=(remedy or "finite_data",),
         )
 
 
@@ -37,25 +49,139 @@ def symmetric_units(symptoms: Symptoms) -> Iterator[Finding]:
         )
 
 
-def input_scale(symptoms: Symptoms) -> Iterator[Finding]:
-    normalized = symptoms.model.get("normalizes_inputs") is not False
-    if normalized or not symptoms.inputs:
+def no_gradient(symptoms: Symptoms) -> Iterator[Finding]:
+    here = Finding(
+        problem="no_gradient",
+        where="",
+        step=min(1, symptoms.last_step),
+        severity="fatal",
+        evidence="",
+    )
+    flat = [
+        each > limit
+        for measure, limit in (
+            ("dead_units", LIMITS.dead),
+            ("saturation", LIMITS.saturated),
+        )
+        for each in symptoms.units(measure).values()
+    ]
+    sizes = [e["size"] for e in symptoms.run.data.get("arrivals", {}).values()]
+    wild = symptoms.gains > LIMITS.gains or any(
+        size > LIMITS.input_scale for size in sizes
+    )
+    if not wild and not any(flat):  # those end gradients, too
+        here = here._replace(confidence="certain")
+    for layer in symptoms.layers:
+        if layer.get("normalizes_one"):
+            yield here._replace(
+                where=layer["path"],
+                step=0,
+                evidence="This normalization takes the mean and the deviation "
+                "of a single number, so its output is the same for every row, "
+                "and no gradient passes it.",
+            )
+            return
+    lost = _without_gradient(symptoms)
+    kernels = [symptoms.run.paths[column] for column in symptoms.kernels]
+    if not lost or kernels[0] not in lost:
         return
-    worst = max(symptoms.inputs, key=lambda each: each["rms"])
-    size = max(worst["rms"], worst["offset"] / (worst["deviation"] or 1.0))
-    large = size >= LIMITS.input_scale or worst["spread"] >= LIMITS.input_spread
-    if large and (symptoms.fresh or symptoms.suffers):
+    layers = [path.rpartition("/")[0] or path for path in kernels]
+    if len(lost) == len(kernels):
+        yield here._replace(
+            where=layers[-1],
+            evidence="No gradient reaches any kernel. Behind the last layer, "
+            "or in the loss, is an operation without a gradient, such as "
+            "rounding, a comparison or argmax.",
+        )
+        return
+    first = next(i for i, path in enumerate(kernels) if path not in lost)
+    remedy = Named(
+        "differentiable", before=layers[first - 1], after=layers[first]
+    )
+    yield here._replace(
+        remedies=(remedy,),
+        where=layers[0],
+        evidence=f"No gradient reaches {len(lost)} of {len(kernels)} kernels. "
+        f"It is lost between {layers[first - 1]!r} and {layers[first]!r}, in "
+        "an operation without a gradient, such as rounding, a comparison, "
+        "argmax or stop_gradient.",
+    )
+
+
+def _without_gradient(symptoms):
+    """Kernels whose gradient has been exactly 0, or none, at every step.
+
+    Before training a zero may come from a gate or a branch that starts at
+    0 and opens with the first step.
+    """
+    tables, paths = symptoms.run.tables, symptoms.run.paths
+    if symptoms.fresh:
+        norms, weights = tables["gradient_rms"][0], tables["weight_norm"][0]
+        known = np.isfinite(norms)
+        if not known.any() and not math.isfinite(symptoms.start_loss):
+            return set()
+        closed = any(
+            weights[i] == 0.0 and not path.endswith(("bias", "beta"))
+            for i, path in enumerate(paths)
+            if known[i] and norms[i] > 0.0
+        )
+        lost = ~known if closed else ~known | (norms == 0.0)
+    else:
+        if symptoms.last_step < 2 or not symptoms.finite.all():
+            return set()
+        lost = (tables["gradient_norm_max"] == 0.0).all(axis=0)
+    return {paths[i] for i in symptoms.kernels if lost[i]}
+
+
+def input_scale(symptoms: Symptoms) -> Iterator[Finding]:
+    arrivals = symptoms.run.data.get("arrivals", {})
+    behind = [(f"of {path!r}", each) for path, each in arrivals.items()]
+    if not arrivals and symptoms.model.get("normalizes_inputs") is False:
+        behind = [("of the model", each) for each in symptoms.inputs]
+    if not behind or not (symptoms.fresh or symptoms.suffers):
+        return
+    where, worst = max(behind, key=lambda each: each[1]["size"])
+    uneven = worst["size"] > 3.0 and worst["spread"] >= LIMITS.input_spread
+    if worst["size"] >= LIMITS.input_scale or uneven:
         yield Finding(
             problem="input_scale",
             where="inputs",
             step=0,
             severity="serious",
-            evidence="No layer normalizes the inputs, whose RMS is "
+            evidence=f"The inputs {where} are not normalized. Their RMS is "
             f"{worst['rms']:.3g} (1 is usual); the means of the features reach "
             f"{worst['offset']:.3g}, their typical deviation is "
             f"{worst['deviation']:.3g}, and the largest deviation is "
-            f"{worst['spread']:.3g} times the smallest.",
+            f"{worst['spread']:.3g} times the smallest."
+            + _unadapted(symptoms)
+            * bool(arrivals),
         )
+
+
+def _unadapted(symptoms):
+    """A sentence about a layer that should have scaled them."""
+    kinds = {each["type"]: each["path"] for each in symptoms.layers}
+    if "Normalization" in kinds:
+        return (
+            f" {kinds['Normalization']!r} is there to scale them and has no "
+            "statistics of them: it was not adapted."
+        )
+    return ""
+
+
+def _starts_far_off(symptoms):
+    """Whether the first loss is many times that of a constant guess."""
+    if any(seen and seen["varies"] == 0.0 for *_, seen in symptoms.heads):
+        return False  # a constant is no explosion
+    guess = symptoms.constant_loss
+    start = symptoms.start_loss - symptoms.penalty
+    if not guess or not math.isfinite(start):
+        return False
+    ratio = start / guess
+    return start > 3.0 and (
+        ratio > LIMITS.far_off
+        or (ratio > LIMITS.far_off_ratio and start > LIMITS.far_off_loss)
+    )
 
 
 def kernel_scale(symptoms: Symptoms) -> Iterator[Finding]:
@@ -64,16 +190,38 @@ def kernel_scale(symptoms: Symptoms) -> Iterator[Finding]:
         "From the first layer to the last the kernels multiply their inputs "
         f"by {10**gains:.1g} (about 1 is usual)"
     )
-    if gains >= LIMITS.gains and (symptoms.fresh or symptoms.suffers):
-        yield Finding(
-            problem="exploding_gradient",
-            where=symptoms.first_kernel,
-            step=min(1, symptoms.last_step),
-            severity="serious",
-            evidence=f"{evidence}; the first loss is "
-            f"{symptoms.start_loss:.3g}{symptoms.guess()}.",
+    start = f"the first loss is {symptoms.start_loss:.3g}{symptoms.guess()}"
+    exploding = Finding(
+        problem="exploding_gradient",
+        where=symptoms.first_kernel,
+        step=min(1, symptoms.last_step),
+        severity="serious",
+        evidence=f"{evidence}; {start}.",
+    )
+    if not (symptoms.fresh or symptoms.suffers):
+        return
+    if gains >= LIMITS.gains:
+        yield exploding
+    elif _starts_far_off(symptoms) and not any(contradictions(symptoms)):
+        recurrent = [e["path"] for e in symptoms.layers if e["recurrent"]]
+        grows = (
+            f"The state of {recurrent[0]!r} grows from step to step of a "
+            "sequence"
+            if recurrent
+            else "The layers enlarge what passes them"
         )
-    if gains < -LIMITS.gains and (symptoms.fresh or symptoms.stuck):
+        yield exploding._replace(
+            where=recurrent[0] if recurrent else symptoms.first_kernel,
+            evidence=f"Before any training the outputs are far off: {start}. "
+            f"{grows}.",
+            remedies=("recurrent_initializer", "clipping") if recurrent else (),
+        )
+    # Adaptive steps make up for small gradients, if only after a while.
+    limit, early = LIMITS.gains, False
+    if symptoms.adaptive:
+        limit = LIMITS.decades_adaptive if symptoms.fresh else LIMITS.gains
+        early = symptoms.progress < 0.3
+    if gains < -limit and (symptoms.fresh or (symptoms.stuck and not early)):
         yield Finding(
             problem="vanishing_gradient",
             where=symptoms.first_kernel,
@@ -81,46 +229,3 @@ def kernel_scale(symptoms: Symptoms) -> Iterator[Finding]:
             severity="fatal",
             evidence=f"{evidence}: neither inputs nor gradients get through.",
         )
-
-
-def around_normalization(symptoms: Symptoms) -> Iterator[Finding]:
-    by_path = {each["path"]: each for each in symptoms.layers}
-    note = Finding(
-        problem="batch_statistics_mismatch",
-        where="",
-        step=0,
-        severity="minor",
-        evidence="",
-        confidence="certain",
-    )
-    for layer in [] if symptoms.last_step else symptoms.layers:
-        before = by_path.get(layer.get("after"), {})
-        if layer["normalizes"] != "batch":
-            continue
-        if before.get("has_bias") and before["activation"] in (None, "linear"):
-            yield note._replace(
-                problem="vanishing_gradient",
-                where=before["path"],
-                evidence=f"{layer['path']!r} comes next and subtracts the bias "
-                "again, so the gradient of the bias is 0.",
-                cost="The bias takes memory and never learns.",
-                remedies=("drop_bias",),
-            )
-        if "Dropout" in before.get("type", ""):
-            yield note._replace(
-                where=layer["path"],
-                evidence=f"{before['path']!r} comes before it and changes the "
-                "variance of its inputs, but in training only.",
-                cost="At inference the variance differs from the learnt one.",
-                source="https://arxiv.org/abs/1801.05134",
-                remedies=("move_dropout",),
-            )
-        if layer.get("last_rows") == 1 and not layer["starts_warm"]:
-            yield note._replace(
-                where=layer["path"],
-                evidence="The last batch of each epoch is a single row, whose "
-                "variance is 0.",
-                cost="That step follows a single row.",
-                source="https://arxiv.org/abs/1502.03167",
-                remedies=("drop_remainder",),
-            )

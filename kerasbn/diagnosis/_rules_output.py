@@ -1,24 +1,28 @@
-"""The rule about output activation, loss and targets that contradict."""
+"""Rules about outputs, losses and targets."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from kerasbn.diagnosis._finding import Finding
 from kerasbn.diagnosis._symptoms import Symptoms
 
 _CLASSES = ("categorical_crossentropy", "sparse_categorical_crossentropy")
-_REGRESSIONS = (
+REGRESSIONS = (
     "mean_squared_error",
     "mean_absolute_error",
     "huber",
     "log_cosh",
 )
-_RANGES = {
-    **dict.fromkeys(("sigmoid", "hard_sigmoid", "softmax"), (0.0, 1.0)),
-    "tanh": (-1.0, 1.0),
-    **dict.fromkeys(("relu", "softplus"), (0.0, float("inf"))),
+RANGES = {
+    **dict.fromkeys(("sigmoid", "hardsigmoid", "softmax"), (0.0, 1.0)),
+    **dict.fromkeys(("tanh", "softsign"), (-1.0, 1.0)),
+    **dict.fromkeys(("relu", "softplus", "exponential"), (0.0, float("inf"))),
 }
-_ANY = (-float("inf"), float("inf"))
+UNLIMITED = (-float("inf"), float("inf"))
+# Probabilities of half precision miss 0 and 1 by that much.
+_SLACK = 1e-3
 
 
 class Contradiction(NamedTuple):
@@ -28,71 +32,116 @@ class Contradiction(NamedTuple):
     sentence: str
     change: dict[str, Any] = {}  # noqa: RUF012, never written to
     severity: str = "fatal"
+    may_train: bool = False  # a run that learns shows that it does no harm
 
 
 def output_mismatch(symptoms: Symptoms) -> Iterator[Finding]:
-    found = contradiction(symptoms.model, symptoms.targets)
-    if found:
+    for head, found in contradictions(symptoms):
+        severity = found.severity
+        if found.may_train and symptoms.learns:
+            severity = "minor"  # it trains all the same
+        elif found.may_train and symptoms.stuck and severity == "minor":
+            severity = "serious"
         yield Finding(
             problem="output_mismatch",
-            where=symptoms.output["layer"],
+            where=head["layer"],
             step=0,
-            severity=found.severity,
+            severity=severity,
             evidence=found.sentence,
             confidence="certain",
         )
 
 
-def contradiction(
-    model: dict[str, Any], targets: dict[str, Any]
-) -> Contradiction | None:
-    """Return how the output contradicts the loss or the targets, if it does.
+def contradictions(
+    symptoms: Symptoms,
+) -> Iterator[tuple[dict[str, Any], Contradiction]]:
+    """Yield each output that contradicts its loss or its targets, and how.
 
-    Its `change` has "activation", "units" and "loss" of an output that fits.
+    The `change` has "activation", "units" and "loss" of an output that fits.
     """
-    if not model.get("output") or not model.get("loss"):
-        return None
-    fitting = _fitting(targets, model["output"]["units"])
-    for each in _checks(model, targets):
-        if each.applies:
-            return each._replace(change={**fitting, **each.change})
-    return None
+    for head, targets, seen in symptoms.heads:
+        units = head_units(head, targets, seen)
+        for each in _checks(head, targets, seen, units, symptoms):
+            if each.applies:
+                fitting = _fitting(targets or {}, units)
+                yield head, each._replace(change={**fitting, **each.change})
+                break
 
 
-def _checks(model, targets):
+def head_units(head: dict[str, Any], targets: Any, seen: Any) -> int:
+    """Return the size of an output's last axis, that of targets if unknown."""
+    if seen:
+        return seen["units"]
+    return head["units"] or (targets or {}).get("columns", 1)
+
+
+def _checks(head, targets, seen, units, symptoms):
     """All contradictions; the first that applies counts."""
-    loss, logits = model["loss"], model["from_logits"]
-    activation = model["output"]["activation"]
-    units = model["output"]["units"]
+    loss, logits = head["loss"], head["from_logits"]
+    activation = head["activation"]
     binary = loss == "binary_crossentropy"
     classes = loss in _CLASSES
-    probabilities = activation in ("softmax", "sigmoid")
+    probabilities = _are_probabilities(activation, seen)
+    if loss is None or (seen is None and activation is None):
+        return
     yield Contradiction(
-        activation == "softmax" and units == 1,
-        "Softmax over a single unit is always 1, whatever the inputs are.",
+        units == 1 and (activation == "softmax" or (classes and not logits)),
+        "Softmax over a single unit is always 1, whatever the inputs are."
+        if activation == "softmax"
+        else f"`{loss}` compares classes, and there is a single output unit.",
     )
+    losses = symptoms.seen_losses
+    copied, given = (losses.get(e, np.nan) for e in ("copied", "inference"))
+    undone = not np.isclose(copied, given, rtol=1e-3, atol=1e-6)
+    named = activation in ("softmax", "sigmoid", "hardsigmoid")
+    sums = seen and seen["sums_to_one"] and units > 1
     yield Contradiction(
-        (binary or classes) and logits and probabilities,
+        (binary or classes) and logits and bool(named or sums),
         "The loss has from_logits=True and applies its own activation, but the "
-        f"outputs already went through {activation}. On TensorFlow, Keras "
-        "warns and uses the logits.",
-        {"activation": activation, "loss": loss},
-        "minor",
+        f"outputs already went through {activation or 'softmax'}. "
+        + (
+            "On TensorFlow, Keras warns and uses the logits."
+            if undone
+            else "Keras cannot undo it here, so it is applied twice and the "
+            "loss stays high."
+        ),
+        {"activation": activation or "softmax", "loss": loss},
+        "minor" if undone else "serious",
+        may_train=not undone,
     )
-    low, high = targets.get("low", 0.0), targets.get("high", 0.0)
-    columns = targets.get("columns")
+    low, high, columns = 0.0, 0.0, None
+    if targets:
+        low, high = targets["low"], targets["high"]
+        columns = targets["columns"]
     fitting = "sigmoid" if binary else "softmax"
     beyond = binary and (low < 0 or high > 1)
+    comes_out = repr(activation)
+    if activation is None and seen:
+        comes_out = f"values from {seen['low']:.3g} to {seen['high']:.3g}"
     yield Contradiction(
-        (binary or classes) and not logits and not probabilities,
-        f"`{loss}` needs probabilities, but {activation!r} does not give any.",
+        (binary or classes) and not logits and probabilities is False,
+        f"`{loss}` needs probabilities, but {comes_out} does not give any."
+        if activation
+        else f"`{loss}` needs probabilities, but the outputs are {comes_out}.",
         {} if beyond else {"activation": fitting, "loss": loss},
+        may_train=True,
     )
-    if "low" not in targets:  # unknown
+    yield Contradiction(
+        classes
+        and not logits
+        and bool(seen)
+        and not seen["sums_to_one"]
+        and seen["other_axis"] is not None,
+        "The outputs add up to 1 along another axis than that of the classes, "
+        "which is the last one.",
+        {"activation": "softmax", "loss": loss},
+    )
+    if not targets:
         return
     yield Contradiction(
         loss == "sparse_categorical_crossentropy"
-        and (low < 0 or high >= units or not targets["integers"]),
+        and (_out_of_range(targets, units, symptoms) or not targets["integers"])
+        and not targets["not_finite"],
         f"The labels run from {low:g} to {high:g}, but {units} output units "
         f"stand for the classes 0 to {units - 1}.",
     )
@@ -107,32 +156,52 @@ def _checks(model, targets):
         f"from {low:.3g} to {high:.3g}.",
     )
     yield Contradiction(
-        classes and activation == "sigmoid" and units > 1,
+        classes and activation in ("sigmoid", "hardsigmoid") and units > 1,
         f"`{loss}` is for classes that exclude each other, but sigmoid outputs "
         "are independent of each other.",
         {"activation": "softmax"},
+        "minor",  # it mostly trains well
+        may_train=True,
     )
     yield Contradiction(
         binary
         and activation == "softmax"
         and targets["binary"]
-        and not targets["one_hot"],
+        and not targets["one_hot"]
+        and columns == units > 1,
         "Softmax outputs add up to 1, but the labels of a row do not: they do "
         "not exclude each other.",
+        may_train=True,
     )
-    bottom, top = _RANGES.get(activation, _ANY)
+    bottom, top = RANGES.get(str(activation), UNLIMITED)
     slack = 0.05 * (high - low)
     yield Contradiction(
-        loss in _REGRESSIONS and (low < bottom - slack or high > top + slack),
+        loss in REGRESSIONS and (low < bottom - slack or high > top + slack),
         f"{activation!r} outputs stay within [{bottom:g}, {top:g}], but the "
         f"targets run from {low:.3g} to {high:.3g}.",
         {"loss": loss},
+        may_train=True,
     )
-    yield Contradiction(
-        loss in _REGRESSIONS and columns == 1 != units,
-        f"{units} outputs are compared with the same single target.",
-        {"units": 1, "loss": loss},
-    )
+
+
+def _out_of_range(targets, units, symptoms):
+    """Whether a label stands for no unit; one that is ignored may."""
+    low, high = targets["low"], targets["high"]
+    loss = symptoms.seen_losses.get("inference", np.nan)
+    ignored = high in (254.0, 255.0) or low < 0
+    if ignored and np.isfinite(loss):
+        # Keras gives NaN for a label out of range, unless it is ignored.
+        return False
+    return low < 0 or high >= units
+
+
+def _are_probabilities(activation, seen):
+    """Whether the outputs are probabilities; `None` if that is not known."""
+    if activation is not None:
+        return RANGES.get(activation) == (0.0, 1.0)
+    if seen is None:
+        return None
+    return -_SLACK <= seen["low"] and seen["high"] <= 1.0 + _SLACK
 
 
 def _fitting(targets, units):

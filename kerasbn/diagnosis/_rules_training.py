@@ -5,13 +5,13 @@ from collections.abc import Iterator
 import numpy as np
 
 from kerasbn.diagnosis._finding import Finding
-from kerasbn.diagnosis._symptoms import Symptoms
+from kerasbn.diagnosis._symptoms import Symptoms, beyond
 from kerasbn.diagnosis._thresholds import LIMITS
 
 
 def learning_rate_too_high(symptoms: Symptoms) -> Iterator[Finding]:
     large = symptoms.updates > LIMITS.overturned
-    if large.any() and symptoms.suffers:
+    if large.any() and symptoms.suffers and not symptoms.falling:
         yield Finding(
             problem="learning_rate_too_high",
             where="optimizer",
@@ -24,6 +24,18 @@ def learning_rate_too_high(symptoms: Symptoms) -> Iterator[Finding]:
 
 
 def non_finite(symptoms: Symptoms) -> Iterator[Finding]:
+    rms = symptoms.run.tables["gradient_rms"]
+    if symptoms.fresh and np.isinf(rms).any():
+        loss = "is" if np.isfinite(symptoms.start_loss) else "is not"
+        yield Finding(
+            problem="non_finite",
+            where=symptoms.run.paths[np.flatnonzero(np.isinf(rms[0]))[-1]],
+            step=0,
+            severity="fatal",
+            evidence="Before any step this gradient holds NaN or Inf, and the "
+            f"loss {loss} finite.",
+            confidence="certain",
+        )
     if symptoms.run.non_finite is not None:
         step, variable, origin = symptoms.run.non_finite
         loss = {
@@ -44,8 +56,13 @@ def non_finite(symptoms: Symptoms) -> Iterator[Finding]:
 
 
 def saturated_activation(symptoms: Symptoms) -> Iterator[Finding]:
-    shares = symptoms.units("saturation")
-    flat = _beyond(shares, LIMITS.saturated)
+    outputs = {head["layer"] for head, *_ in symptoms.heads}
+    shares = {
+        path: share
+        for path, share in symptoms.units("saturation").items()
+        if path not in outputs
+    }
+    flat = beyond(shares, LIMITS.saturated)
     if flat and (symptoms.suffers or symptoms.fresh):
         yield Finding(
             problem="saturated_activation",
@@ -60,7 +77,19 @@ def saturated_activation(symptoms: Symptoms) -> Iterator[Finding]:
 
 def dead_units(symptoms: Symptoms) -> Iterator[Finding]:
     shares = symptoms.units("dead_units")
-    dead = _beyond(shares, LIMITS.dead)
+    for head, _, seen in symptoms.heads:
+        constant = seen and seen["low"] == seen["high"] == 0.0
+        if constant and head["activation"] == "relu":
+            yield Finding(
+                problem="dead_units",
+                where=head["layer"],
+                step=symptoms.last_step,
+                severity="fatal",
+                evidence="The output is 0 for every row: its ReLU is dead, and "
+                "no gradient passes it.",
+            )
+            return
+    dead = beyond(shares, LIMITS.dead)
     if dead and (symptoms.suffers or symptoms.fresh):
         yield Finding(
             problem="dead_units",
@@ -74,9 +103,16 @@ def dead_units(symptoms: Symptoms) -> Iterator[Finding]:
 
 
 def vanishing_gradient(symptoms: Symptoms) -> Iterator[Finding]:
-    hidden, starved = len(symptoms.kernels) - 1, symptoms.starved
-    many = len(starved) > 0.3 * hidden > 0
-    small = symptoms.decades > LIMITS.decades
+    hidden, starved = len(symptoms.passed_kernels) - 1, symptoms.starved
+    dead = beyond(symptoms.units("dead_units"), LIMITS.dead)
+    # What is dead, or starved up to the last layer, has another cause.
+    last = [symptoms.run.paths[i] for i in symptoms.passed_kernels[-1:]]
+    passes = not dead and not set(last) & set(starved)
+    many = passes and len(starved) > 0.3 * hidden > 0
+    limit = LIMITS.decades
+    if symptoms.fresh and symptoms.adaptive:
+        limit = LIMITS.decades_adaptive
+    small = symptoms.decades > limit
     if (symptoms.stuck and (small or many)) or (symptoms.fresh and small):
         yield Finding(
             problem="vanishing_gradient",
@@ -108,11 +144,28 @@ def clipping_always_on(symptoms: Symptoms) -> Iterator[Finding]:
             evidence=f"Clipping leaves {np.median(left):.2g} of the gradient's "
             f"norm, and less than {LIMITS.clipped:g} at {small.mean():.0%} of "
             "the readings. Usually it cuts only spikes.",
+            confidence="certain" if _is_tiny(symptoms) else "likely",
         )
 
 
+def _is_tiny(symptoms):
+    """Whether the limit itself cuts gradients of any usual size."""
+    names = ("clipnorm", "clipvalue", "global_clipnorm")
+    limits = [symptoms.run.settings.get(name) for name in names]
+    return any(each and each < 0.01 for each in limits)
+
+
 def learning_rate_too_low(symptoms: Symptoms) -> Iterator[Finding]:
-    if symptoms.suffers and 0 < symptoms.travel < LIMITS.travel:
+    gradient = symptoms.median("gradient_rms")[symptoms.kernels]
+    moves = symptoms.travel > 0.0 or np.nanmax(gradient, initial=0.0) > 0.0
+    # A run that begins far below a constant guess goes on with trained weights.
+    guess = symptoms.constant_loss
+    start = symptoms.start_loss - symptoms.penalty
+    trained = guess is not None and start < LIMITS.trained * guess
+    low = symptoms.travel < LIMITS.travel and not trained
+    if symptoms.suffers and moves and low:
+        # Adaptive steps are as small as the rate, whatever else is wrong.
+        tiny = symptoms.adaptive and symptoms.learning_rate < LIMITS.tiny_rate
         yield Finding(
             problem="learning_rate_too_low",
             where="optimizer",
@@ -121,6 +174,7 @@ def learning_rate_too_low(symptoms: Symptoms) -> Iterator[Finding]:
             evidence="All planned steps together change no kernel by more than "
             f"{symptoms.travel:.2g} of its norm (at least {LIMITS.travel:g} is "
             f"usual), and {symptoms.loss()}.",
+            confidence="certain" if tiny else "likely",
         )
 
 
@@ -141,60 +195,80 @@ def oscillating_loss(symptoms: Symptoms) -> Iterator[Finding]:
         )
 
 
-def batch_statistics_mismatch(symptoms: Symptoms) -> Iterator[Finding]:
-    planned = symptoms.run.planned_steps
-    momenta = {each["path"]: each["momentum"] for each in symptoms.layers}
-    kept = {
-        each["path"]: each["momentum"] ** planned
-        for each in symptoms.layers
-        if each["momentum"] and not each["starts_warm"] and planned
-    }
-    if cold := _beyond(kept, LIMITS.cold):
-        yield Finding(
-            problem="batch_statistics_mismatch",
-            where=cold[0],
-            step=0,
-            severity="serious",
-            evidence=f"With momentum={momenta[cold[0]]:g} the moving "
-            f"statistics still keep {kept[cold[0]]:.0%} of their initial "
-            f"values after the {planned} steps of this training.",
-            confidence="certain",
-        )
-        return
-    measure = "statistics_distance"
-    distances = {
-        path: distance
-        for path, distance in symptoms.units(measure).items()
-        if (momenta.get(path) or 0.99) ** symptoms.last_step < 0.05
-    }
-    far = _beyond(distances, LIMITS.distance)
-    if far and symptoms.judged:
-        yield Finding(
-            problem="batch_statistics_mismatch",
-            where=far[0],
-            step=symptoms.since(measure, far[0], LIMITS.distance),
-            severity="serious",
-            evidence="The moving statistics are "
-            f"{distances[far[0]]:.1f} deviations away from those of a batch "
-            f"(less than {LIMITS.distance:g} is usual).",
-        )
-
-
 def not_learning(symptoms: Symptoms) -> Iterator[Finding]:
     patience = LIMITS.patience * symptoms.run.planned_steps
     patience = max(2 * LIMITS.warm_up, patience)
-    if symptoms.stuck and symptoms.last_step >= patience:
+    waits = not symptoms.stuck or symptoms.last_step < patience
+    if waits or any(underfitting(symptoms)):
+        return
+    if symptoms.declines and symptoms.recent_loss < 0.8 * symptoms.start_loss:
+        return  # it needs more steps
+    share = symptoms.run.data.get("learnable")
+    if share is not None and share < LIMITS.learnable:
+        return  # a cheap model finds nothing in these inputs either
+    if share is None and symptoms.last_step < symptoms.run.planned_steps / 2:
+        return  # too few rows to know
+    unknown = symptoms.constant_loss is None
+    if unknown and not symptoms.model.get("compiled_loss", True):
+        return  # a game between two networks need not get anywhere
+    yield Finding(
+        problem="not_learning",
+        where="loss",
+        step=symptoms.last_step,
+        severity="minor" if unknown else "serious",
+        evidence=f"After {symptoms.last_step} steps {symptoms.loss()}, and "
+        "no other symptom shows why.",
+    )
+
+
+def no_steps(symptoms: Symptoms) -> Iterator[Finding]:
+    if symptoms.run.data.get("epochs_without_steps"):
         yield Finding(
             problem="not_learning",
-            where="loss",
-            step=symptoms.last_step,
-            severity="serious",
-            evidence=f"After {symptoms.last_step} steps {symptoms.loss()}, and "
-            "no other symptom shows why.",
+            where="optimizer",
+            step=1,
+            severity="fatal",
+            evidence="A whole epoch passed, and the optimizer was given no "
+            "gradient to apply.",
+            confidence="certain",
+            remedies=("apply_gradients",),
         )
 
 
-def _beyond(values, limit):
-    """Layers beyond a limit, the worst of them first."""
-    worst_first = sorted(values, key=values.__getitem__, reverse=True)
-    return [path for path in worst_first if values[path] > limit]
+def overfitting(symptoms: Symptoms) -> Iterator[Finding]:
+    """The validation loss rises while that of the training goes on falling."""
+    validation = symptoms.run.data.get("validation") or []
+    losses = np.array([each[1] for each in validation])
+    if len(losses) < 4 or not np.isfinite(losses).all() or not symptoms.learns:
+        return
+    best = int(losses.argmin())
+    late = best < 0.75 * len(losses) - 1
+    if late and losses[-1] > LIMITS.overfits * losses[best] > 0:
+        yield Finding(
+            problem="overfitting",
+            where="loss",
+            step=int(validation[best][0]),
+            severity="minor",
+            evidence=f"The validation loss was lowest, {losses[best]:.3g}, at "
+            f"step {validation[best][0]:g} and is {losses[-1]:.3g} now, while "
+            f"the training loss is {symptoms.recent_loss:.3g}.",
+        )
+
+
+def underfitting(symptoms: Symptoms) -> Iterator[Finding]:
+    """A linear network where the data are not linear."""
+    share = symptoms.run.data.get("learnable")
+    learnt = 1.0 - symptoms.loss_left
+    linear = len(symptoms.kernels) == 1 and symptoms.constant_loss is not None
+    linear = linear and not any(e["recurrent"] for e in symptoms.layers)
+    if share and linear and symptoms.suffers and not symptoms.falling:
+        if share - learnt > LIMITS.underfits:
+            yield Finding(
+                problem="underfitting",
+                where="model",
+                step=symptoms.last_step,
+                severity="minor",
+                evidence="The network has no hidden layer, and "
+                f"{symptoms.loss()}. Nearest neighbors predict {share:.0%} of "
+                "the targets' variance from the same inputs.",
+            )

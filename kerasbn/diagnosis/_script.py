@@ -22,7 +22,7 @@ _EXAMPLE = {
     "style": "sequential",
     "compile": "model.compile(optimizer=keras.optimizers.Adam(), "
     'loss="mean_squared_error")',
-    "output": {"layer": "output"},
+    "outputs": [{"layer": "output"}],
     "layers": [
         {
             "path": path,
@@ -67,6 +67,7 @@ class Script:
         self.blocks = [Block(each) for each in model.get("layers", [])]
         self._compile = model.get("compile") or "model.compile()"
         self.compile = Call(self._compile)
+        self.where = ""  # of several outputs, the layer that is edited
         self.is_example = False
         self.first: list[str] = []
         self.swaps: list[tuple[str, str]] = []
@@ -76,8 +77,11 @@ class Script:
         self.fit: dict[str, str] = {}
 
     @classmethod
-    def of(cls, run: Run) -> "Script":
-        return cls(run.model, run.settings)
+    def of(cls, run: Run, where: str = "") -> "Script":
+        """Return the script of a run, for a finding about a place in it."""
+        script = cls(run.model, run.settings)
+        script.where = where
+        return script
 
     @classmethod
     def example(cls) -> "Script":
@@ -103,7 +107,10 @@ class Script:
     @property
     def output(self) -> Block | None:
         """The layer that ends the model, if it is one."""
-        found = self.block((self.model.get("output") or {}).get("layer", ""))
+        outputs = self.model.get("outputs") or []
+        alone = len(outputs) == 1
+        path = outputs[0]["layer"] if alone else self.where
+        found = self.block(path)
         with_kernel = [each for each in self.blocks if each.has_kernel]
         return found or (with_kernel[-1] if with_kernel else None)
 
@@ -117,7 +124,7 @@ class Script:
 
     def hidden(self) -> list[Block]:
         """Layers with kernels that are trained, without the output's."""
-        alone = bool(self.model.get("output"))
+        alone = len(self.model.get("outputs") or []) == 1
         return [
             each
             for each in self.blocks

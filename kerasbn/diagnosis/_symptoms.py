@@ -18,6 +18,8 @@ class Symptoms:
     """The symptoms of a run, each computed when a rule asks for it.
 
     Attributes:
+        heads: Each output as `heads.Head`, with what is known of its targets
+            and of what comes out (`inspection.describe_data`), or `None`.
         fresh: Whether this is one look before training, where a symptom counts
             without a training that suffers from it.
         judged: Whether enough was recorded to judge the loss, and it has to
@@ -25,28 +27,42 @@ class Symptoms:
         adaptive: Whether steps do not depend on the size of the gradient.
         recent: How many readings are the last quarter, three at least.
         finite: For each reading, whether its gradients are finite.
-        constant_loss: Loss of the best constant guess, `None` if unknown.
+        penalty: What the model adds to its loss, as penalties of weights.
+        constant_loss: Loss of the best constant guess without the penalty,
+            `None` if unknown.
     """
 
     def __init__(self, run: Run):
         self.run = run
         self.model = run.model
         self.layers: list[dict[str, Any]] = run.model.get("layers", [])
-        self.output: dict[str, Any] = run.model.get("output") or {}
-        self.targets: dict[str, Any] = run.data.get("targets") or {}
+        heads = run.model.get("outputs") or []
+        none = [None] * len(heads)
+        self.heads: list[tuple[dict[str, Any], Any, Any]] = [
+            *zip(
+                heads,
+                run.data.get("targets") or none,
+                run.data.get("outputs") or none,
+                strict=False,
+            )
+        ]
         self.inputs = [each for each in run.data.get("inputs", []) if each]
+        self.seen_losses: dict[str, float] = run.data.get("losses", {})
         self.last_step = int(run.steps[-1]) if len(run.steps) else 0
         self.fresh = len(run.steps) == 1 and self.last_step == 0
         self.judged = (
             len(run.steps) > 3
             and self.last_step >= LIMITS.warm_up
-            and run.model.get("compiled_loss", True)
+            and (self.run.knows_loss or run.non_finite is not None)
         )
         self.adaptive = run.settings.get("optimizer") in _ADAPTIVE
         self.losses = run.scalars["window/loss"]
         self.recent = max(3, len(run.steps) // 4)
         self.finite = np.isfinite(run.scalars["window/global_norm_max"])
-        self.constant_loss = self.targets.get("trivial_loss") or None
+        penalty = self.seen_losses.get("penalty", 0.0)
+        guess = self.seen_losses.get("guess", math.nan)
+        self.penalty = penalty if math.isfinite(penalty) else 0.0
+        self.constant_loss = guess if math.isfinite(guess) else None
 
     @functools.cached_property
     def kernels(self) -> list[int]:
@@ -62,6 +78,20 @@ class Symptoms:
             if len(shape) > 1 and "embedding" not in path
         ]
 
+    @functools.cached_property
+    def passed_kernels(self) -> list[int]:
+        """The same without those whose gradients do not compare with the rest.
+
+        The kernels of attention start with little, and one of several outputs
+        has a loss of its own.
+        """
+        left_out = [e["path"] for e in self.layers if e.get("attention")]
+        if len(self.heads) > 1:
+            left_out += [head["layer"] for head, *_ in self.heads]
+        prefixes = tuple(f"{path}/" for path in left_out)
+        paths = self.run.paths
+        return [i for i in self.kernels if not paths[i].startswith(prefixes)]
+
     @property
     def first_kernel(self) -> str:
         return self.run.paths[self.kernels[0]] if self.kernels else "model"
@@ -74,6 +104,12 @@ class Symptoms:
         return rate if isinstance(rate, float) else float(recorded[0])
 
     @property
+    def progress(self) -> float:
+        """Share of the planned steps that were taken; 1 if it is not known."""
+        planned = self.run.planned_steps
+        return self.last_step / planned if planned else 1.0
+
+    @property
     def start_loss(self) -> float:
         return float(self.run.scalars["loss"][0])
 
@@ -83,17 +119,46 @@ class Symptoms:
 
     @functools.cached_property
     def loss_left(self) -> float:
-        """Share of a constant guess's loss that is left; infinite for NaN."""
-        if self.recent_loss == 0.0:
-            return 0.0
-        level = self.constant_loss or self.start_loss
-        share = self.recent_loss / level if level else math.nan
-        return share if math.isfinite(share) else math.inf
+        """Share of a constant guess's loss that is left; infinite for NaN.
+
+        Where the guess is not known, only a loss that has not fallen shows
+        that nothing was learnt.
+        """
+        if not math.isfinite(self.recent_loss):
+            return math.inf
+        if self.constant_loss is None:
+            return 0.0 if self.has_fallen else 1.0
+        floor = self.seen_losses.get("floor", math.nan)
+        floor = floor if math.isfinite(floor) else 0.0
+        left = self.recent_loss - self.penalty - floor
+        left /= max(self.constant_loss - floor, 1e-12)
+        # Dropout and noise may hide from the training loss what was learnt.
+        training, inference = (
+            self.seen_losses.get(each, math.nan) - self.penalty - floor
+            for each in ("training", "inference")
+        )
+        hidden = 0.0 < inference < training
+        return left * inference / training if hidden else left
+
+    @functools.cached_property
+    def has_fallen(self) -> bool:
+        """Whether the loss is lower than at first, by more than its noise."""
+        start, late = float(self.losses[0]), self.losses[-self.recent :]
+        if not math.isfinite(start) or not np.isfinite(late).all():
+            return False
+        fallen = start - float(np.median(late))
+        noise = 2.0 * float(np.std(late))
+        return fallen > max(noise, LIMITS.fallen * abs(start))
 
     @property
     def suffers(self) -> bool:
         """Whether less was learnt than a healthy network has by now."""
         return self.judged and self.loss_left > LIMITS.learning
+
+    @property
+    def learns(self) -> bool:
+        """Whether training has shown that the network learns."""
+        return self.judged and not self.suffers
 
     @property
     def stuck(self) -> bool:
@@ -102,27 +167,36 @@ class Symptoms:
             self.judged and self.loss_left > LIMITS.stuck and not self.falling
         )
 
-    @functools.cached_property
-    def falling(self) -> bool:
-        """Whether the loss falls so fast that it will get somewhere.
+    @property
+    def declines(self) -> bool:
+        """Whether the loss goes down by more than its noise."""
+        return self._trend[0]
 
-        A line through the later readings goes down by more than their noise,
-        and reaches the loss of a constant guess before training ends.
+    @property
+    def falling(self) -> bool:
+        """Whether the loss declines so fast that it will get somewhere.
+
+        A line through the later readings reaches the loss of a constant guess
+        before training ends.
         """
+        declines, last = self._trend
+        goal = self.penalty + LIMITS.stuck * (self.constant_loss or 0.0)
+        return declines and (self.constant_loss is None or last < goal)
+
+    @functools.cached_property
+    def _trend(self):
+        """Whether a line through later readings declines, and where it ends."""
         late = slice(-max(5, len(self.losses) // 2), None)
         steps, losses = self.run.steps[late].astype(float), self.losses[late]
         if len(losses) < 4 or not np.isfinite(losses).all():
-            return False
+            return False, math.nan
         steps = steps - steps[-1]
         (slope, level), noise, *_ = np.polyfit(steps, losses, 1, full=True)
         error = math.sqrt(noise[0] / (len(steps) - 2)) if len(noise) else 0.0
         spread = math.sqrt(np.square(steps - steps.mean()).sum())
         planned = self.run.planned_steps or 5 * self.last_step
-        goal = LIMITS.stuck * (self.constant_loss or abs(self.start_loss))
-        return (
-            slope * spread < -LIMITS.trend * error
-            and level + slope * (planned - self.last_step) < goal
-        )
+        last = level + slope * (planned - self.last_step)
+        return bool(slope * spread < -LIMITS.trend * error), float(last)
 
     def median(self, group: str) -> np.ndarray:
         """Median of each variable over the recent finite readings."""
@@ -150,7 +224,7 @@ class Symptoms:
     @functools.cached_property
     def decades(self) -> float:
         """Log10 of the last layers' RMS gradient over that of the first."""
-        rms = self.median("gradient_rms")[self.kernels]
+        rms = self.median("gradient_rms")[self.passed_kernels]
         third = len(rms) // 3
         if third == 0 or not (rms > 0).all():
             return 0.0
@@ -162,7 +236,9 @@ class Symptoms:
         """Kernels whose gradient is negligible against the largest."""
         rms = self.median("gradient_rms")
         least = LIMITS.starved * np.max(rms, initial=0.0)
-        return [self.run.paths[i] for i in self.kernels if rms[i] < least]
+        return [
+            self.run.paths[i] for i in self.passed_kernels if rms[i] < least
+        ]
 
     @functools.cached_property
     def gains(self) -> float:
@@ -182,11 +258,16 @@ class Symptoms:
         return highest if highest > -lowest else lowest
 
     def units(self, measure: str) -> dict[str, float]:
-        """The last reading of a measure, by layer."""
-        if not self.run.layers:
+        """The last reading of a measure by layer, before NaN has spread."""
+        lost = self.run.non_finite
+        if any(each["not_finite"] for each in self.inputs):
             return {}
-        numbers = self.run.layers[-1][1].get(measure, {})
-        return {k: v for k, v in numbers.items() if v == v}
+        for step, numbers in reversed(self.run.layers):
+            if lost is None or step < lost.step:
+                return {
+                    k: v for k, v in numbers.get(measure, {}).items() if v == v
+                }
+        return {}
 
     def since(self, measure: str, layer: str, limit: float) -> int:
         """Step from which on a layer has been beyond a limit."""
@@ -199,11 +280,22 @@ class Symptoms:
 
     def loss(self) -> str:
         """The way of the loss, in half a sentence."""
+        if not self.run.knows_loss:
+            return "the train step tells no loss"
         if not np.isfinite(self.recent_loss):
             return "the loss is not finite"
         start, end = f"{self.start_loss:.3g}", f"{self.recent_loss:.3g}"
         return f"the loss went from {start} to {end}{self.guess()}"
 
     def guess(self) -> str:
-        guess = self.constant_loss
-        return f" (a constant guess has {guess:.3g})" if guess else ""
+        if self.constant_loss is None:
+            return ""
+        return (
+            f" (a constant guess has {self.constant_loss + self.penalty:.3g})"
+        )
+
+
+def beyond(values: dict[str, float], limit: float) -> list[str]:
+    """Layers beyond a limit, the worst of them first."""
+    worst_first = sorted(values, key=values.__getitem__, reverse=True)
+    return [path for path in worst_first if values[path] > limit]

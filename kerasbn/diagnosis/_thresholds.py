@@ -19,6 +19,9 @@ class Limits(NamedTuple):
     trend: float = 3.0
     # Share of a constant guess's loss below which a symptom does no harm.
     learning: float = 0.25
+    # Share of its first value by which a loss must have fallen, where that of a
+    # constant guess is not known.
+    fallen: float = 0.02
     # Share of the planned steps after which a loss that has not fallen is not
     # going to: deep networks take a while to start.
     patience: float = 0.15
@@ -27,6 +30,10 @@ class Limits(NamedTuple):
     overturned: float = 0.25
     # The same, summed over all planned steps as if in one direction.
     travel: float = 0.05
+    # First loss over that of a constant guess, of weights trained before.
+    trained: float = 0.7
+    # Rate of an adaptive optimizer that is too low whatever else is wrong.
+    tiny_rate: float = 1e-5
     # Decades between the RMS gradients of the last and the first layers.
     decades: float = 2.5
     # Share of the largest RMS gradient below which a kernel starves.
@@ -42,6 +49,29 @@ class Limits(NamedTuple):
     input_scale: float = 30.0
     # Largest over smallest deviation of features that nothing normalizes.
     input_spread: float = 1e3
+    # RMS of targets of a linear output, in training that suffers; and before
+    # training, where steps grow with the gradient and where they do not.
+    target_scale: float = 10.0
+    target_scale_before: tuple[float, float] = (30.0, 100.0)
+    # Share of the rarest class before training is told of it.
+    rare: float = 0.04
+    # Share of the most frequent class, and of rare rows that are recognized.
+    majority: float = 0.8
+    rare_found: float = 0.4
+    # First loss over that of a constant guess; less where it is high, too.
+    far_off: float = 30.0
+    far_off_ratio: float = 4.0
+    far_off_loss: float = 8.0
+    # Decades between gradients that an adaptive optimizer does not even out.
+    decades_adaptive: float = 6.0
+    # Loss of one batch in inference minus that in training, over a guess's.
+    lag: float = 0.25
+    # Share of the targets' variance that a cheap model finds in the inputs.
+    learnable: float = 0.03
+    # How much more of that a cheap model must find than a linear network.
+    underfits: float = 0.25
+    # Validation loss over the lowest one before.
+    overfits: float = 1.3
     # Share of a gradient's norm that clipping leaves.
     clipped: float = 0.05
     # Share of their initial values in moving statistics after training.

@@ -122,11 +122,12 @@ def test_what_could_not_be_read_is_told_in_one_plain_line():
 
     fails, Failing.call = Failing.call, lambda self, x: x
     monitor.on_reading = let_train
-    with pytest.warns(UserWarning, match="layers could not be read") as caught:
+    with pytest.warns(UserWarning, match="could not be") as caught:
         _fit(model, monitor, batch_size=64)
+    reason = "ValueError: It wants 8 rows: training goes on."
     assert [str(each.message) for each in caught] == [
-        "The layers could not be read: ValueError: It wants 8 rows: training "
-        "goes on."
+        f"The layers could not be read: {reason}",
+        f"Model and data could not be described: {reason}",
     ]
 
 

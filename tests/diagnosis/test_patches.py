@@ -190,7 +190,7 @@ def test_patched_script_trains(case, style):
 
 
 def test_every_remedy_is_a_case_or_has_its_own_test():
-    own = {"adapt", "differentiable", "freeze_statistics"}
+    own = {"adapt", "apply_gradients", "differentiable", "freeze_statistics"}
     assert {case.split()[0] for case in _CASES} | own == set(REMEDIES)
 
 
@@ -369,6 +369,15 @@ _FOUND = {
         + ['layers.Dense(1, activation="sigmoid")'],
         None,
     ),
+    "dead_bias": (
+        ["layers.Dense(7)", "layers.BatchNormalization()", *_DENSE[4:]],
+        None,
+    ),
+    "non_finite": (
+        _DENSE[2:],
+        "x, y = np.ones((64, 5)) * np.eye(64, 5), np.arange(64) % 2\n"
+        "x[40, 2] = np.nan",
+    ),
 }
 
 
@@ -380,7 +389,7 @@ def test_patch_of_a_finding_mends_it(problem, style):
     made = _built(script)
     findings = kerasbn.diagnose(made["model"], made["x"], made["y"])
     (finding,) = [each for each in findings if each.problem == problem]
-    model = _trained(patched(script, finding.patch))
-    names = _built(script)
+    mended = patched(script, finding.patch)
+    model, names = _trained(mended), _built(mended)
     again = kerasbn.diagnose(model, names["x"], names["y"])
     assert problem not in [each.problem for each in again]
