@@ -80,10 +80,9 @@ class Symptoms:
 
     @functools.cached_property
     def passed_kernels(self) -> list[int]:
-        """The same without those whose gradients do not compare with the rest.
+        """The same without attention, and without one of several outputs.
 
-        The kernels of attention start with little, and one of several outputs
-        has a loss of its own.
+        Their gradients do not compare with those of the other layers.
         """
         left_out = [e["path"] for e in self.layers if e.get("attention")]
         if len(self.heads) > 1:
