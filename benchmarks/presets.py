@@ -175,6 +175,8 @@ if __name__ == "__main__":
     parser.add_argument("--depths", nargs="*", type=int, default=depths)
     arguments = parser.parse_args()
     columns = list(COLUMNS) if "all" in arguments.columns else arguments.columns
+    if not {"preset", "stock"} <= set(columns):
+        parser.error("--columns must hold preset and stock, to compare them.")
     print(f"best score within {STEPS} steps, mean of {arguments.seeds} seeds")
     print(f"{'':<29}" + "".join(f"{column:<12}" for column in columns))
     for name in arguments.optimizers:
