@@ -55,7 +55,7 @@ def judge(run: Run) -> tuple[list[Finding], str]:
     symptoms = Symptoms(run)
     rules = _RULES
     if not len(run.steps):
-        rules = (training.non_finite, training.no_steps)
+        rules = (model.poisoned_data, training.non_finite, training.no_steps)
     kept, effects = [], set()
     for rule in rules:
         for finding in rule(symptoms):
