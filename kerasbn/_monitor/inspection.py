@@ -206,7 +206,8 @@ def _outputs(predictions, y, head):
             None,
         ),
         "classes": None,
-        # Share of the targets' variance that a line through them explains.
+        # Share of the targets' variance that a line through them explains; of
+        # labels, the accuracy beyond that of a constant guess.
         "explained": _explained(predictions, y),
     }
     if y is not None and classes_of(y, head) is not None:
@@ -216,7 +217,14 @@ def _outputs(predictions, y, head):
 
 
 def _explained(predictions, y):
-    if y is None or y.size != predictions.size or y.dtype.kind not in "fiub":
+    if y is None or y.dtype.kind not in "fiub":
+        return None
+    if y.size * predictions.shape[-1] == predictions.size != y.size:
+        labels = y.reshape(predictions.shape[:-1])
+        accuracy = (predictions.argmax(axis=-1) == labels).mean()
+        guess = np.unique(labels, return_counts=True)[1].max() / labels.size
+        return float((accuracy - guess) / max(1.0 - guess, 1e-12))
+    if y.size != predictions.size:
         return None
     pairs = np.stack([predictions.ravel(), y.ravel().astype("float64")])
     if not np.isfinite(pairs).all() or not pairs.std(axis=1).all():

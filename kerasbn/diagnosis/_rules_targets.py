@@ -62,7 +62,7 @@ def target_shape(symptoms: Symptoms) -> Iterator[Finding]:
 
 def _learns_less(symptoms, seen):
     """Whether cheap models predict much better than the network does."""
-    share, explained = symptoms.run.data.get("learnable"), seen["explained"]
+    share, explained = symptoms.run.data.get("learnable"), seen.get("explained")
     return (
         symptoms.last_step >= symptoms.run.planned_steps / 2
         and share is not None
@@ -140,10 +140,13 @@ def class_imbalance(symptoms: Symptoms) -> Iterator[Finding]:
             )
         if found is None:
             found = 0.0 if seen and seen["classes"] == 1 else 1.0
-        limit = LIMITS.rare_found if symptoms.progress >= 0.5 else 0.05
-        waits = symptoms.progress < (0.4 if symptoms.declines else 0.3)
+        # What is recognized is known from when the model was last called.
+        looked_at = symptoms.run.data.get("looked_at", symptoms.last_step)
+        progress = symptoms.progress * looked_at / max(1, symptoms.last_step)
+        limit = LIMITS.rare_found if progress >= 0.5 else 0.05
+        waits = progress < (0.4 if symptoms.declines else 0.3)
         if (
-            symptoms.judged
+            symptoms.suffers
             and not waits
             and balance["majority"] > LIMITS.majority
             and found < limit

@@ -148,6 +148,15 @@ def clipping_always_on(symptoms: Symptoms) -> Iterator[Finding]:
         )
 
 
+def _keeps_up(symptoms):
+    """Whether the outputs explain as much as a cheap model does."""
+    share = symptoms.run.data.get("learnable")
+    explained = [seen.get("explained") for *_, seen in symptoms.heads if seen]
+    return share is not None and any(
+        each is not None and each >= 0.8 * share for each in explained
+    )
+
+
 def _is_tiny(symptoms):
     """Whether the limit itself cuts gradients of any usual size."""
     names = ("clipnorm", "clipvalue", "global_clipnorm")
@@ -161,7 +170,9 @@ def learning_rate_too_low(symptoms: Symptoms) -> Iterator[Finding]:
     # A run that begins far below a constant guess goes on with trained weights.
     guess = symptoms.constant_loss
     start = symptoms.start_loss - symptoms.penalty
-    trained = guess is not None and start < LIMITS.trained * guess
+    trained = _keeps_up(symptoms)
+    if guess is not None:
+        trained = start < LIMITS.trained * guess
     low = symptoms.travel < LIMITS.travel and not trained
     if symptoms.suffers and moves and low:
         # Adaptive steps are as small as the rate, whatever else is wrong.
@@ -211,6 +222,8 @@ def not_learning(symptoms: Symptoms) -> Iterator[Finding]:
     unknown = symptoms.constant_loss is None
     if unknown and not symptoms.model.get("compiled_loss", True):
         return  # a game between two networks need not get anywhere
+    if unknown and _keeps_up(symptoms):
+        return  # it is done
     yield Finding(
         problem="not_learning",
         where="loss",

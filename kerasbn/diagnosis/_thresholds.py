@@ -67,7 +67,7 @@ class Limits(NamedTuple):
     # Loss of one batch in inference minus that in training, over a guess's.
     lag: float = 0.25
     # Share of the targets' variance that a cheap model finds in the inputs.
-    learnable: float = 0.03
+    learnable: float = 0.1
     # How much more of that a cheap model must find than a linear network.
     underfits: float = 0.25
     # Validation loss over the lowest one before.
