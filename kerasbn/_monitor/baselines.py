@@ -48,9 +48,7 @@ def constant_guess(
     return np.broadcast_to(constant, (rows, *shape)).astype("float32")
 
 
-def perfect(
-    y: np.ndarray, weight: np.ndarray | None, head: Head, shape: tuple[int, ...]
-) -> np.ndarray:
+def perfect(y: np.ndarray, head: Head, shape: tuple[int, ...]) -> np.ndarray:
     """Return predictions that equal the targets, of a loss known as above."""
     if head.loss in _SPARSE:
         labels = y.reshape(len(y), *shape[:-1]).astype(int)

@@ -27,7 +27,7 @@ def before_training(
             "`model` must be compiled before it is judged. "
             f"Received: model={model.name!r}. Call `model.compile` first."
         )
-    own_step = type(model).train_step is not keras.Model.train_step
+    own_step = model_description.has_own_step(model)
     compiled = getattr(model, "loss", None) is not None
     if x is None or (y is None and compiled and not own_step):
         raise ValueError(
@@ -103,7 +103,7 @@ def _probe(model, x):
     """Reads the outputs; `None` for a model that cannot be called."""
     from kerasbn._monitor import output_probe  # imports TensorFlow
 
-    if type(model).call is keras.Model.call:
+    if not model_description.has_call(model):
         return None
     if not model.built:
         model(x)

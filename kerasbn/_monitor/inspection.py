@@ -165,7 +165,7 @@ def _levels(probe, rows, seen, known):
     constants = [baselines.constant_guess(*each) for each in parts]
     if any(each is None for each in constants):
         return found
-    perfect = [baselines.perfect(*each) for each in parts]
+    perfect = [baselines.perfect(y, head, shape) for y, _, head, shape in parts]
     found = {
         "guess": probe.loss_of(constants, rows),
         "floor": probe.loss_of(perfect, rows),

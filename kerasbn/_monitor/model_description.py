@@ -51,11 +51,20 @@ def describe_model(model: keras.Model) -> dict[str, Any]:
         "normalizes_inputs": _normalizes_inputs(model),
         # A GAN has none.
         "compiled_loss": getattr(model, "loss", None) is not None,
-        "own_train_step": type(model).train_step is not keras.Model.train_step,
+        "own_train_step": has_own_step(model),
         "outputs": [head._asdict() for head in heads.heads_of(model)],
         "style": code.style(model),
         "compile": code.compile(model),
     }
+
+
+def has_own_step(model: keras.Model) -> bool:
+    return type(model).train_step is not keras.Model.train_step
+
+
+def has_call(model: keras.Model) -> bool:
+    """Whether a model can be called, unlike most GANs."""
+    return type(model).call is not keras.Model.call
 
 
 def _described(layer, activation):

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from kerasbn._monitor import optimizers
+from kerasbn._monitor.model_description import has_call
 from kerasbn._run.readings import is_recorded
 
 # The host reads after this many steps or seconds, whichever comes first: a read
@@ -124,8 +125,7 @@ class GradientRecorder:
         is nothing to be read.
         """
         kept, model = self.kept_batch(), self._model
-        never_called = type(model).call is keras.Model.call or not model.built
-        if kept is None or never_called:
+        if kept is None or not is_called(model):
             return None
         if self._probe is None:
             from kerasbn._monitor import layer_probe  # imports TensorFlow
@@ -154,8 +154,8 @@ class GradientRecorder:
 
 
 def is_called(model: keras.Model) -> bool:
-    """Whether a model is one that can be called, unlike most GANs."""
-    return model.built and type(model).call is not keras.Model.call
+    """Whether a model can be called, and was."""
+    return model.built and has_call(model)
 
 
 def recorder_of(model: keras.Model) -> GradientRecorder:
