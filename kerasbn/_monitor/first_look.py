@@ -36,8 +36,13 @@ def before_training(
             f"y={'None' if y is None else 'data'}. "
             "Pass the training data."
         )
-    rows = Rows(*inspection.take((x, y), slice(None)))
     count = len(keras.tree.flatten(x)[0])
+    if count == 0:
+        raise ValueError(
+            "`x` must hold at least one row. Received: none. Pass the training "
+            "data."
+        )
+    rows = Rows(*inspection.take((x, y), slice(None)))
     batch = Rows(*inspection.take((x, y), _spread(model, count)))
     probe = _probe(model, batch.x)
     description = model_description.describe_model(model)

@@ -198,3 +198,8 @@ def test_class_weights_are_part_of_the_guess_in_training():
     entropy = -100 * (1 - share) * np.log(1 - weighted)
     entropy -= 900 * share * np.log(weighted)
     assert guess == pytest.approx(entropy, rel=0.25)  # of the rows seen
+
+
+def test_data_without_rows_are_refused():
+    with pytest.raises(ValueError, match="`x` must hold at least one row"):
+        kerasbn.diagnose(_model(layers.Dense(1), "mse"), _X[:0], _X[:0, :1])
