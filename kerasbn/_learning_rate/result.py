@@ -17,7 +17,7 @@ class LearningRates(NamedTuple):
     Attributes:
         suggested: The rate to train with; NaN if none can be chosen.
         current: The rate of the model, or the largest of its schedule.
-        start: Mean loss without training.
+        untrained: Losses of the first batches without training.
         runs: By rate, the loss before each step of the run at it. The last one
             is infinite if training diverged.
         steps: Steps of all runs together.
@@ -25,7 +25,7 @@ class LearningRates(NamedTuple):
 
     suggested: float
     current: float
-    start: float
+    untrained: np.ndarray
     runs: dict[float, np.ndarray]
     steps: int
 
@@ -45,10 +45,27 @@ class LearningRates(NamedTuple):
         return np.array([mean_loss(self.runs[rate]) for rate in self.rates])
 
     @property
+    def start(self) -> float:
+        """The mean loss without training."""
+        return mean_loss(self.untrained)
+
+    @property
     def learns(self) -> bool:
         """Whether any rate lowered the loss by more than noise."""
-        lowest = min(self.losses, default=math.inf)
-        return lowest < self.start - _LITTLE * abs(self.start)
+        noise = _LITTLE * abs(self.start)
+        runs = [each for each in self.runs.values() if np.isfinite(each).all()]
+        if not runs or math.isnan(self.start):
+            return False
+        # Losses of one batch compare best: those of the first steps with those
+        # without training, those of the longest runs with each other.
+        short, long = len(self.untrained), max(map(len, runs))
+        lowest = min(mean_loss(each[:short]) for each in runs)
+        last = [mean_loss(each) for each in runs if len(each) == long]
+        moved = max(last) - min(last) > noise
+        return bool(
+            lowest < self.start - noise
+            or (moved and min(last) < self.start - noise)
+        )
 
     def __str__(self) -> str:
         """Return the suggestion in sentences, and a line for each rate."""

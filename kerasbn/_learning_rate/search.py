@@ -97,7 +97,7 @@ def find_learning_rate(
         trials = Trials(run, steps)
         best = trials.best()
     return LearningRates(
-        best / _SAFE, current, trials.start, trials.runs, trials.spent
+        best / _SAFE, current, trials.untrained, trials.runs, trials.spent
     )
 
 

@@ -31,7 +31,7 @@ class Trials:
     Attributes:
         runs: By rate, the losses of the longest run; the last one is infinite
             if it broke off.
-        start: Mean loss without training.
+        untrained: Losses of the first batches without training.
         spent: Steps so far.
     """
 
@@ -43,14 +43,14 @@ class Trials:
         self._run, self._steps = run, steps
         self._short = max(4, round(_SHARE * steps))
         self._limit = math.inf
-        self.start = self._loss(0.0, self._short)
-        self.runs.clear()
-        self._unit = abs(self.start) or 1.0
-        self._limit = self.start + _BREAK * self._unit
+        self._start = self._loss(0.0, self._short)
+        self.untrained = self.runs.pop(0.0)
+        self._unit = abs(self._start) or 1.0
+        self._limit = self._start + _BREAK * self._unit
 
     def best(self) -> float:
         """Return a rate that trains best, or NaN if none trains."""
-        if not math.isfinite(self.start):
+        if not math.isfinite(self._start):
             return math.nan
         highest = self._highest_decade()
         if not math.isfinite(highest):
@@ -72,7 +72,7 @@ class Trials:
         rate = _HIGHEST
         while rate > _LOWEST and self.spent + self._short <= self._steps:
             losses[rate] = loss = self._loss(rate, self._short)
-            still = abs(loss - self.start) < _STILL * self._unit
+            still = abs(loss - self._start) < _STILL * self._unit
             if math.isfinite(loss) and (still or loss > min(losses.values())):
                 break
             rate /= 10
@@ -97,7 +97,7 @@ class Trials:
         best = int(np.argmin(losses))
         if not math.isfinite(losses[best]):
             return math.nan
-        decrease = max(self.start - losses[best], 0.0)
+        decrease = max(self._start - losses[best], 0.0)
         limit = losses[best] + _LACK * (decrease + abs(losses[best]) / 2)
         low = best
         while low and losses[low - 1] <= limit:

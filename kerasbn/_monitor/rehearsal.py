@@ -62,7 +62,12 @@ class Rehearsal:
         for twin, share in self._shares:
             twin.learning_rate = rate * share
         self._model.reset_metrics()  # the loss in the logs is a running mean
-        logs: Any = self._model.train_function([batch])
+        logs: Any
+        if keras.backend.backend() == "jax":  # its function takes the state
+            parts = keras.utils.unpack_x_y_sample_weight(batch)
+            logs = self._model.train_on_batch(*parts, return_dict=True)
+        else:
+            logs = self._model.train_function([batch])
         if "loss" not in logs:
             raise ValueError(
                 "`model.train_step` must return a `loss` by which to choose a "
