@@ -160,7 +160,7 @@ def convolution(filters):
     return lambda: layers.Conv2D(filters, 3, activation="relu")
 
 
-mlp, cnn, rnn = kerasbn.models.mlp, kerasbn.models.cnn, kerasbn.models.rnn
+mlp, cnn = kerasbn.models.mlp, kerasbn.models.cnn
 PAIRS = {  # data, network, optimizer, loss, epochs
     "digits, MLP, Adam": (
         digits,
@@ -269,10 +269,10 @@ PAIRS = {  # data, network, optimizer, loss, epochs
     ),
     "waveforms, GRU, Nadam": (
         waveforms,
-        built(rnn, (24, 1), [32], 3),
+        stock((24, 1), lambda: layers.GRU(32, unroll=True), units=3),
         optimizers.Nadam,
         LABELS,
-        10,
+        15,
     ),
     "tokens, embedding, Lion": (
         tokens,

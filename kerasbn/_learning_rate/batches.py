@@ -71,7 +71,9 @@ def _elements(x):
 
 
 def _slices(data, size, count):
-    arrays = keras.tree.map_structure(_array, data)
+    arrays = keras.tree.map_structure(
+        lambda each: None if each is None else np.asarray(each), data
+    )
     lengths = {len(e) for e in keras.tree.flatten(arrays) if e is not None}
     if len(lengths) > 1:
         raise ValueError(
@@ -83,32 +85,28 @@ def _slices(data, size, count):
     if not size:
         return []
     rng = np.random.default_rng(0)
-    epoch = rows // size
-    order = np.concatenate(
-        [
-            rng.permutation(rows)[: epoch * size]
-            for _ in range(-(-count // epoch))
-        ]
-    )
-
-    def take(places):
-        return keras.tree.map_structure(
-            lambda each: None if each is None else each[places], arrays
-        )
-
-    return [take(order[i * size : (i + 1) * size]) for i in range(count)]
+    places: list[int] = []
+    while len(places) < count * size:
+        places.extend(rng.permutation(rows)[: rows // size * size])
+    chosen = np.reshape(places[: count * size], (count, size))
+    return [
+        keras.tree.map_structure(lambda a, e=each: _taken(a, e), arrays)
+        for each in chosen
+    ]
 
 
-def _array(value):
-    if value is None:
+def _taken(array, places):
+    """Rows of an array, in the precision in which `fit` passes them on."""
+    if array is None:
         return None
-    array = np.asarray(value)
-    floating = np.issubdtype(array.dtype, np.floating)
-    return array.astype(keras.config.floatx()) if floating else array
+    taken = array[places]
+    floating = np.issubdtype(taken.dtype, np.floating)
+    return taken.astype(keras.config.floatx()) if floating else taken
 
 
 def _rows(batch):
-    return next(len(e) for e in keras.tree.flatten(batch) if e is not None)
+    flat = keras.tree.flatten(batch)
+    return next(each.shape[0] for each in flat if each is not None)
 
 
 def _weights(y, class_weight):

@@ -43,8 +43,9 @@ class Trials:
         self._run, self._steps = run, steps
         self._short = max(4, round(_SHARE * steps))
         self._limit = math.inf
-        self._start = self._loss(0.0, self._short)
-        self.untrained = self.runs.pop(0.0)
+        # Not 0, by which Ftrl divides.
+        self._start = self._loss(_LOWEST, self._short)
+        self.untrained = self.runs.pop(_LOWEST)
         self._unit = abs(self._start) or 1.0
         self._limit = self._start + _BREAK * self._unit
 

@@ -114,8 +114,10 @@ def peak_rate(optimizer: Any) -> float:
     leaf = leaves_of(optimizer)[0]
     leaf = leaf.inner_optimizer if isinstance(leaf, Clipped) else leaf
     rate = leaf.get_config().get("learning_rate")
-    if isinstance(rate, dict) and "config" in rate:
-        config = rate["config"]
+    if isinstance(rate, int | float):
+        return float(rate)
+    config = rate.get("config") if isinstance(rate, dict) else None
+    if isinstance(config, dict):  # and not the name of a function
         found = [config[key] for key in _rates_in(config)]
         if found:
             return float(np.max(np.hstack(found)))
