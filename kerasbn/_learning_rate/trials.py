@@ -43,9 +43,11 @@ class Trials:
         self._run, self._steps = run, steps
         self._short = max(4, round(_SHARE * steps))
         self._limit = math.inf
-        # Not 0, by which Ftrl divides.
-        self._start = self._loss(_LOWEST, self._short)
-        self.untrained = self.runs.pop(_LOWEST)
+        for rate in (0.0, _LOWEST):  # Ftrl divides by it
+            self._start = self._loss(rate, self._short)
+            self.untrained = self.runs.pop(rate)
+            if math.isfinite(self._start):
+                break
         self._unit = abs(self._start) or 1.0
         self._limit = self._start + _BREAK * self._unit
 
@@ -71,7 +73,8 @@ class Trials:
         """
         losses: dict[float, float] = {}
         rate = _HIGHEST
-        while rate > _LOWEST and self.spent + self._short <= self._steps:
+        last = self._steps - 4 * self._short  # leaves three runs
+        while rate > _LOWEST and self.spent <= last:
             losses[rate] = loss = self._loss(rate, self._short)
             still = abs(loss - self._start) < _STILL * self._unit
             if math.isfinite(loss) and (still or loss > min(losses.values())):

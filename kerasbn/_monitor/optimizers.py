@@ -130,6 +130,8 @@ def twin(optimizer: Any, variables: list) -> Any:
     One that has no state yet is built for the variables.
     """
     result = copied(optimizer, None, {"value": 0.0})
+    if optimizer.built:  # maybe for some of them; with Keras 3.15
+        variables = leaves_of(optimizer)[0]._trainable_variables
     if variables:
         result.build(variables)
     if optimizer.built:

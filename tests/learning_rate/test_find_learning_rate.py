@@ -212,15 +212,21 @@ class Own(keras.Model):
         return {self.told: loss}
 
 
-def test_train_step_of_the_user_is_traced_once():
+@pytest.mark.parametrize("trained", [False, True], ids=["new", "trained"])
+def test_train_step_of_the_user_is_traced_once(trained):
     model = Own()
     second = model.second
-    model.compile(keras.optimizers.SGD(0.01))
+    model.compile(keras.optimizers.SGD(0.01, momentum=0.5))
+    if trained:
+        model.fit(_X, _LINE, verbose=0)
+    before = _state(model) if trained else {}
+    model.traced = 0
     found = _find(model)
     assert model.traced == 1
     assert found.learns
+    assert _same(before, _state(model))
     assert model.second is second
-    assert not second.built
+    assert second.built is trained
 
 
 def test_train_step_must_tell_a_loss():
@@ -259,8 +265,9 @@ def test_rate_of_a_schedule_is_its_largest_and_its_shape_stays():
 
 
 def test_steps_are_not_exceeded():
-    for steps in (40, 60, 150):
-        assert _find(_linear(), steps=steps).steps <= steps
+    for steps, scale in ((40, 1.0), (60, 1e4), (150, 1e-4)):
+        found = _find(_linear(), scale * _X, steps=steps)
+        assert sum(map(len, found.runs.values())) < found.steps <= steps
 
 
 def test_it_says_that_nothing_learns():
