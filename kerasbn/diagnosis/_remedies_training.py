@@ -61,7 +61,9 @@ def learning_rate(
     if known:
         verb = "Lower" if value < current else "Raise"
         told = f"{verb} the learning rate from {current:.3g} to {new}"
-    return f"{told}; kerasbn.find_learning_rate(model, x, y) measures one."
+    return (
+        f"{told}. Or let kerasbn.find_learning_rate(model, x, y) measure one."
+    )
 
 
 def decay(script: Script, steps: int = 0) -> str:
