@@ -41,8 +41,8 @@ class LearningRates(NamedTuple):
 
     @property
     def losses(self) -> np.ndarray:
-        """The loss at each rate: the mean of the second half of its run."""
-        return np.array([mean_loss(self.runs[rate]) for rate in self.rates])
+        """The loss at each rate after the few steps that all rates got."""
+        return self._after(len(self.untrained))
 
     @property
     def start(self) -> float:
@@ -53,28 +53,43 @@ class LearningRates(NamedTuple):
     def learns(self) -> bool:
         """Whether any rate lowered the loss by more than noise."""
         noise = _LITTLE * abs(self.start)
-        runs = [each for each in self.runs.values() if np.isfinite(each).all()]
-        if not runs or math.isnan(self.start):
-            return False
         # Losses of one batch compare best: those of the first steps with those
         # without training, those of the longest runs with each other.
-        short, long = len(self.untrained), max(map(len, runs))
-        lowest = min(mean_loss(each[:short]) for each in runs)
-        last = [mean_loss(each) for each in runs if len(each) == long]
-        moved = max(last) - min(last) > noise
-        return bool(
-            lowest < self.start - noise
-            or (moved and min(last) < self.start - noise)
-        )
+        few, many = self.losses, self._after(self._longest)
+        lowest = self.start - noise
+        many = many[np.isfinite(many)]
+        moved = np.ptp(many) > noise if many.size else False
+        return bool((few < lowest).any() or (moved and many.min() < lowest))
 
     def __str__(self) -> str:
         """Return the suggestion in sentences, and a line for each rate."""
-        lines = [f"{'rate':>9}{'steps':>7}{'loss':>11}"]
-        for rate, loss in zip(self.rates, self.losses, strict=True):
-            told = f"{loss:11.4g}" if math.isfinite(loss) else "   diverges"
-            lines.append(f"{rate:9.1e}{len(self.runs[rate]):7}{told}")
-        lines.append(f"{'none':>9}{'':7}{self.start:11.4g}")
+        columns = [self.losses, self._after(self._longest)]
+        lines = [
+            f"{'rate':>9}{f'{len(self.untrained)} steps':>11}"
+            f"{f'{self._longest} steps':>11}",
+            f"{'none':>9}{self.start:11.4g}",
+            *(
+                f"{rate:9.1e}{_told(few)}{_told(many)}".rstrip()
+                for rate, few, many in zip(self.rates, *columns, strict=True)
+            ),
+        ]
         return "\n".join([self.sentence, "", *lines])
+
+    def _after(self, steps):
+        """The mean loss at each rate, NaN if it got fewer steps."""
+        runs = [self.runs[rate] for rate in self.rates]
+        return np.array(
+            [
+                mean_loss(each[:steps])
+                if len(each) >= steps or np.isinf(each[-1])
+                else math.nan
+                for each in runs
+            ]
+        )
+
+    @property
+    def _longest(self):
+        return max(map(len, self.runs.values()), default=0)
 
     @property
     def sentence(self) -> str:
@@ -96,10 +111,9 @@ class LearningRates(NamedTuple):
         )
         if self.learns:
             return found
-        longest = max(map(len, self.runs.values()))
         return (
             f"{found} It is only a guess, below the rates that diverge: no "
-            f"rate lowers the loss within {longest} steps. "
+            f"rate lowers the loss within {self._longest} steps. "
             "`kerasbn.diagnose(model, x, y)` may tell why."
         )
 
@@ -109,13 +123,15 @@ class LearningRates(NamedTuple):
 
         figure = Figure(figsize=(7, 3), dpi=120, layout="constrained")
         axes = figure.add_subplot()
-        finite = np.isfinite(self.losses)
-        lengths = np.array([len(self.runs[rate]) for rate in self.rates])
-        for length in np.unique(lengths[finite]):
-            shown = finite & (lengths == length)
-            label = f"after {length} steps"
-            axes.plot(self.rates[shown], self.losses[shown], "o-", label=label)
-        lost = self.rates[~finite]
+        few, many = self.losses, self._after(self._longest)
+        for losses, steps in (
+            (few, len(self.untrained)),
+            (many, self._longest),
+        ):
+            shown = np.isfinite(losses)
+            label = f"after {steps} steps"
+            axes.plot(self.rates[shown], losses[shown], "o-", label=label)
+        lost = self.rates[np.isinf(few) | np.isinf(many)]
         top = axes.get_xaxis_transform()  # of the axes, whatever the loss
         axes.plot(lost, np.ones(len(lost)), "xr", transform=top, clip_on=False)
         axes.axhline(self.start, color="0.7", label="without training")
@@ -132,3 +148,9 @@ class LearningRates(NamedTuple):
         buffer = io.BytesIO()
         self.plot().savefig(buffer, format="png")
         return buffer.getvalue()
+
+
+def _told(loss):
+    if math.isnan(loss):
+        return " " * 11
+    return f"{loss:11.4g}" if math.isfinite(loss) else f"{'diverges':>11}"

@@ -284,6 +284,7 @@ def test_it_says_that_the_loss_is_not_finite():
     found = _find(_linear(), np.full_like(_X, np.nan))
     assert np.isnan(found.suggested)
     assert "not finite before any step" in str(found)
+    assert found._repr_png_().startswith(b"\x89PNG")
 
 
 def test_it_says_that_everything_diverges():
