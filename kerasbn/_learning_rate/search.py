@@ -43,7 +43,7 @@ def find_learning_rate(
 
     Args:
         model: A compiled model, built or not. Its `train_step` may be your own
-            if it returns a `loss`.
+            if it returns a `loss`; that of a GAN says nothing about its rates.
         x: What `fit` takes: arrays, a structure of them, a `tf.data.Dataset`, a
             `keras.utils.PyDataset` or a generator, of which it takes a third of
             `steps` batches at most.
