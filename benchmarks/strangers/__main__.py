@@ -1,10 +1,12 @@
 """How right the diagnosis is about programs of strangers.
 
-`python -m benchmarks.strangers [--aside] [name ...]` trains each program
-under the monitor, and asks before training, at each epoch end and at the end.
-`--aside` takes the third that is put aside; names take only these programs.
+`python -m benchmarks.strangers [--aside | --unseen] [name ...]` trains each
+program under the monitor, and asks before training, at each epoch end and at
+the end. The two options take a set that was put aside; names only these
+programs.
 """
 
+import importlib
 import itertools
 import sys
 
@@ -48,10 +50,10 @@ MODULES = [
 def chosen(arguments):
     names = [each for each in arguments if not each.startswith("--")]
     modules = MODULES
-    if "--aside" in arguments:
-        from benchmarks.strangers import aside
-
-        modules = aside.MODULES
+    for name in ("aside", "unseen"):
+        if f"--{name}" in arguments:
+            package = importlib.import_module(f"benchmarks.strangers.{name}")
+            modules = package.MODULES
     programs = programs_of(*modules)
     unknown = set(names) - {each.name for each in programs}
     if unknown:

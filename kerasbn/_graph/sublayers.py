@@ -58,6 +58,12 @@ def batch_normalizations(layer: Any) -> list[Any]:
     return [e for e in inner if isinstance(e, kinds.BATCH_NORMALIZATIONS)]
 
 
+def bidirectional(model: Any) -> list[Any]:
+    """The `Bidirectional` layers of a model, at any depth."""
+    inner = keras_internals.all_layers(model)
+    return [e for e in inner if isinstance(e, layers.Bidirectional)]
+
+
 def normalized_loops(model: Any) -> list[Any]:
     """The recurrent layers whose cell holds a batch normalization."""
     return [

@@ -62,7 +62,7 @@ class Block:
         """Change arguments of the layer, or of the one that it wraps."""
         if self.call is None:
             return
-        if self.kind in ("TimeDistributed", "Bidirectional"):
+        if self.call.name.endswith(("TimeDistributed", "Bidirectional")):
             inside = Call(self.call.positional[0])
             inside.set(**arguments)
             self.call.positional[0] = str(inside)
@@ -79,4 +79,5 @@ class Block:
 
     @property
     def has_kernel(self) -> bool:
-        return bool(self.layer.get("kernel"))
+        inside = self.kind == "TimeDistributed" and "Dense(" in self.old
+        return inside or bool(self.layer.get("kernel"))

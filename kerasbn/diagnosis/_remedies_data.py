@@ -14,11 +14,14 @@ def scale_targets(
         layer = f"keras.layers.Rescaling({deviation}, offset={mean})"
         script.output.after.append(layer)
         return "Let a last layer scale the outputs to the targets."
+    y = script.y
     script.first += [
-        "y_mean, y_std = y.mean(axis=0), y.std(axis=0)",
-        "y = (y - y_mean) / y_std  # those for validation likewise",
+        f"y_mean, y_std = {y}.mean(axis=0), {y}.std(axis=0)",
+        f"{y} = ({y} - y_mean) / y_std  # those for validation likewise",
     ]
-    script.after_fit.append("predictions = model.predict(x) * y_std + y_mean")
+    script.after_fit.append(
+        f"predictions = {script.predicted} * y_std + y_mean"
+    )
     return (
         "Scale the targets to mean 0 and deviation 1, and scale the "
         "predictions back."
@@ -27,21 +30,32 @@ def scale_targets(
 
 def divide_targets(script: Script, by: float = 255) -> str:
     """Option: `by`, the largest target."""
-    script.first.append(f"y = y / {by:g}  # those for validation likewise")
+    y = script.y
+    script.first.append(f"{y} = {y} / {by:g}  # those for validation likewise")
     return f"Divide the targets by {by:g}."
 
 
-def reshape_targets(script: Script) -> str:
-    script.first.append("y = y.reshape(-1, 1)")
-    return "Give the targets the shape of the outputs, (rows, 1)."
+def reshape_targets(script: Script, shape: Sequence[int] = (1,)) -> str:
+    """Option: `shape` of the outputs of a row."""
+    sizes = ", ".join(map(str, shape))
+    script.first.append(f"{script.y} = {script.y}.reshape(-1, {sizes})")
+    return f"Give the targets the shape of the outputs, (rows, {sizes})."
+
+
+def shift_labels(script: Script, first: int = 1) -> str:
+    """Option: `first`, the smallest label."""
+    step = f"- {first}" if first > 0 else f"+ {-first}"
+    script.first.append(f"{script.y} = {script.y} {step}")
+    return f"Count the classes from 0: y {step}."
 
 
 def keep_rows(script: Script, rows: Sequence[int] = ()) -> str:
     """Option: `rows`, the numbers of those with NaN or Inf."""
     script.first += [
-        "kept = np.isfinite(x.reshape(len(x), -1)).all(axis=1)",
-        "kept &= np.isfinite(y.reshape(len(y), -1)).all(axis=1)",
-        "x, y = x[kept], y[kept]",
+        "finite = [np.isfinite(each).reshape(len(each), -1).all(axis=1) "
+        "for each in keras.tree.flatten((x, y))]",
+        "kept = np.all(finite, axis=0)",
+        "x, y = keras.tree.map_structure(lambda each: each[kept], (x, y))",
     ]
     named = ", ".join(map(str, rows[:5])) + ", ..." * (len(rows) > 5)
     which = f"row{'s' * (len(rows) > 1)} {named}" if rows else "rows"
@@ -55,6 +69,16 @@ def finite_data(script: Script) -> str:
     return (
         "Look for NaN and Inf in the data, and for logarithms of 0 and "
         "divisions by 0 in the loss."
+    )
+
+
+def fill_gaps(script: Script, array: str = "input") -> str:
+    """Option: `array`, "input" or "target"."""
+    name = "x" if array == "input" else script.y
+    script.first.append(f"{name} = np.nan_to_num(np.asarray({name}))")
+    return (
+        "Put 0 in the place of NaN, or leave such columns out: divide by a "
+        "deviation only where it is not 0."
     )
 
 
@@ -76,13 +100,25 @@ def drop_remainder(script: Script, batch_size: int = 32) -> str:
 
 
 def class_weight(
-    script: Script, targets: str = "labels", per_element: bool = False
+    script: Script,
+    targets: str = "labels",
+    per_element: bool = False,
+    several: bool = False,
 ) -> str:
-    """Options: `targets` and `per_element`.
+    """Options: `targets`, `per_element` and `several`.
 
     `targets` is "binary", "one_hot" or "labels"; `per_element` is for labels
-    per pixel or step, where `fit` takes no `class_weight`.
+    per pixel or step, where `fit` takes no `class_weight`, and `several` for
+    several labels of a row, where it takes no weights at all.
     """
+    if several:
+        loss = (
+            "keras.losses.BinaryFocalCrossentropy("
+            "apply_class_balancing=True, alpha=0.95)"
+        )
+        if script.compile.named:
+            script.compile.set(loss=loss)
+        return "Weight the rare labels in the loss."
     one_hot = targets == "one_hot"
     labels = "y.argmax(axis=-1)" if one_hot else "y.astype(int)"
     script.before_fit += [

@@ -120,6 +120,26 @@ def statistics(script: Script) -> str:
     )
 
 
+def leave_out(script: Script, layer: str = "") -> str:
+    """Option: `layer`, its path."""
+    block = script.block(layer) or next(iter(script.hidden()), None)
+    if block:
+        block.call = None
+    return f"Leave {layer!r} out." if layer else "Leave the layer out."
+
+
+def last_step(script: Script) -> str:
+    """Let the last recurrent layer return one output of a sequence."""
+    recurrent = [e for e in script.blocks if e.layer.get("recurrent")]
+    if recurrent:
+        recurrent[-1].edit(return_sequences=None)
+    else:
+        end = script.output_kernel
+        if end:
+            end.before.append("keras.layers.GlobalAveragePooling1D()")
+    return "Give one output for each sequence, as the targets have one."
+
+
 def drop_bias(script: Script, layer: str = "") -> str:
     """Option: `layer`, its path."""
     block = script.block(layer) or next(iter(script.hidden()), None)
@@ -143,10 +163,8 @@ def move_dropout(script: Script, layer: str = "") -> str:
     return "Put the dropout after the normalization and the activation."
 
 
-def differentiable(
-    script: Script, before: str = "", after: str = "", operation: str = "round"
-) -> str:
-    """Options: paths of the layers around the `operation` of `keras.ops`."""
+def differentiable(script: Script, before: str = "", after: str = "") -> str:
+    """Options: paths of the layers around the operation."""
     one, other = script.block(before), script.block(after)
     inside = []
     if one and other:
@@ -155,9 +173,7 @@ def differentiable(
     for each in inside:
         each.call = None
     if not inside:
-        old = f"keras.ops.{operation}(x)"
-        new = f"x + keras.ops.stop_gradient({old} - x)"
-        script.swaps.append((f"x = {old}", f"x = {new}"))
+        script.swaps += map(tuple, script.model.get("flat_operations", []))
     between = f" between {before!r} and {after!r}" if before and after else ""
     return (
         f"Leave out the operation{between} that has no gradient, or let the "

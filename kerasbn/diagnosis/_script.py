@@ -23,6 +23,9 @@ _EXAMPLE = {
     "compile": "model.compile(optimizer=keras.optimizers.Adam(), "
     'loss="mean_squared_error")',
     "outputs": [{"layer": "output"}],
+    "flat_operations": [
+        ("ops.round(x)", "x + keras.ops.stop_gradient(ops.round(x) - x)")
+    ],
     "layers": [
         {
             "path": path,
@@ -64,10 +67,13 @@ class Script:
     def __init__(self, model: dict[str, Any], settings: dict[str, Any]):
         self.model, self.settings = model, settings
         self.style = model.get("style", "sequential")
-        self.blocks = [Block(each) for each in model.get("layers", [])]
+        written = (e for e in model.get("layers", []) if e.get("code") != "")
+        self.blocks = [Block(each) for each in written]
         self._compile = model.get("compile") or "model.compile()"
         self.compile = Call(self._compile)
         self.where = ""  # of several outputs, the layer that is edited
+        self.y = "y"  # and its targets
+        self.predicted = "model.predict(x)"
         self.is_example = False
         self.first: list[str] = []
         self.swaps: list[tuple[str, str]] = []
@@ -81,6 +87,13 @@ class Script:
         """Return the script of a run, for a finding about a place in it."""
         script = cls(run.model, run.settings)
         script.where = where
+        names = run.data.get("target_names") or []
+        for head, name in zip(
+            run.model.get("outputs") or [], names, strict=False
+        ):
+            if where in (head["name"], head["layer"]):
+                script.y = name
+                script.predicted += name.removeprefix("y")
         return script
 
     @classmethod

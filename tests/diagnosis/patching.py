@@ -11,18 +11,26 @@ import numpy as np
 import kerasbn
 from kerasbn._graph import code
 
-_NAMES = {"keras": keras, "layers": keras.layers, "kerasbn": kerasbn, "np": np}
+_BUILDS = ("keras.Sequential(", "Input(", "model = ")
+NAMES = {"keras": keras, "layers": keras.layers, "kerasbn": kerasbn, "np": np}
 
 
-def patched(script: str, patch: str) -> str:
-    """Return the script with each place of a patch edited."""
+def patched(
+    script: str, patch: str, names: dict[str, Any] | None = None
+) -> str:
+    """Return the script with each place of a patch edited.
+
+    Layers are recognized by evaluating their calls; `names` are those that
+    the script is run with.
+    """
     tree = ast.parse(script)
+    names = NAMES | (names or {})
     for hunk in patch.split("\n\n"):
-        tree = _edited(tree, hunk.splitlines())
+        tree = _edited(tree, hunk.splitlines(), names)
     return ast.unparse(ast.fix_missing_locations(tree))
 
 
-def _edited(tree, lines):
+def _edited(tree, lines, names):
     limit = None
     if lines[0].startswith("  #"):
         found = re.search(r"first (\d+) of", lines.pop(0))
@@ -30,7 +38,7 @@ def _edited(tree, lines):
     old = [each[2:] for each in lines if each[0] in "- "]
     new = [each[2:] for each in lines if each[0] in "+ "]
     if "model = ..." in old:
-        return _around(tree, new[:-1], [], _builds)
+        return _around(tree, new[:-1], [], builds)
     for method in ("compile", "fit"):
         if f"model.{method}(...)" in old:
             place = next(
@@ -47,14 +55,17 @@ def _edited(tree, lines):
     if len(old) == 1:
         pairs = [(old[0], new)]
     for one, others in pairs:
-        edit = _Layers(one, others, limit)
+        edit = _Layers(one, others, limit, names)
         tree = edit.visit(tree)
         assert edit.count, f"{one} is not in the script"
     return tree
 
 
-def _builds(text):
-    return "keras.Sequential(" in text or "keras.Input(" in text
+def builds(text: str) -> bool:
+    """Whether a statement is the first of those that build the model."""
+    if text.startswith(("class ", "def ")):
+        return False
+    return any(each in text for each in _BUILDS)
 
 
 def _around(tree, before, after, is_place):
@@ -81,6 +92,15 @@ def _call(tree, method, text):
             if given.args and given.args[0].value is ...:
                 names = {each.arg for each in given.keywords}
                 kept = [e for e in node.keywords if e.arg not in names]
+                if any(each.arg is None for each in kept):
+                    # `**fit` may have them, too: the last one counts.
+                    pairs = [(e.arg, e.value) for e in kept + given.keywords]
+                    both = ast.Dict(
+                        [ast.Constant(k) if k else None for k, _ in pairs],
+                        [value for _, value in pairs],
+                    )
+                    node.keywords = [ast.keyword(None, both)]
+                    continue
                 node.keywords = kept + given.keywords
             else:
                 node.args, node.keywords = given.args, given.keywords
@@ -89,25 +109,34 @@ def _call(tree, method, text):
 class _Layers(ast.NodeTransformer):
     """Other layers in the place of each with some code."""
 
-    def __init__(self, old, new, limit):
+    def __init__(self, old, new, limit, names):
         self._old, self._limit, self.count = old, limit, 0
+        self._names = names
         self._new = [ast.parse(each, mode="eval").body for each in new]
 
     def _is_old(self, node):
         if not isinstance(node, ast.Call) or self.count == self._limit:
             return False
-        text = ast.unparse(node)
-        if text == ast.unparse(ast.parse(self._old)):
+        if ast.unparse(node) == ast.unparse(ast.parse(self._old)):
             found = True
         else:
-            try:
-                made = eval(text, dict(_NAMES))
-            except Exception:  # a call of something else
-                return False
-            found = isinstance(made, keras.layers.Layer)
-            found = found and code.layer(made) == self._old
+            made = self._layer(node)
+            found = made is not None and code.layer(made) == self._old
         self.count += found
         return found
+
+    def _layer(self, node):
+        """The layer that a call makes, `None` where it makes none."""
+        name = ast.unparse(node.func)
+        if not name.replace(".", "").isidentifier():
+            return None
+        try:
+            kind = eval(name, dict(self._names))
+            if isinstance(kind, type) and issubclass(kind, keras.layers.Layer):
+                return eval(ast.unparse(node), dict(self._names))
+        except (NameError, AttributeError, TypeError):
+            pass  # of names that a function or a class has inside
+        return None
 
     def visit_List(self, node):
         elements = []
@@ -131,13 +160,19 @@ class _Layers(ast.NodeTransformer):
         return self.generic_visit(node)
 
     def visit_Call(self, node):
-        self.generic_visit(node)
         if self._is_old(node.func):
-            x: Any = node.args[0]
+            x: Any = self.visit(node.args[0])
             for each in self._copies():
                 x = ast.Call(each, [x], [])
             return x
-        return node
+        if self._is_old(node):  # as of a layer that has a name
+            copies = self._copies()
+            if len(copies) == 1:
+                return copies[0]
+            together: Any = ast.parse("keras.Sequential([])", mode="eval").body
+            together.args[0].elts = copies
+            return together
+        return self.generic_visit(node)
 
     def _copies(self):
         return copy.deepcopy(self._new)

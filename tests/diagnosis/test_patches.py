@@ -32,6 +32,11 @@ _WORDS = [
     'layers.GRU(5, recurrent_initializer="random_uniform")',
     'layers.Dense(3, activation="softmax")',
 ]
+_STEPS = [
+    "layers.Embedding(10, 4)",
+    "layers.GRU(5, return_sequences=True)",
+    'layers.Dense(3, activation="softmax")',
+]
 _COMPILE = 'model.compile(keras.optimizers.{}, "{}", metrics=["accuracy"])'
 _ARRAYS = {
     "numbers": "x, y = np.eye(64, 5), np.arange(64) % 2",
@@ -153,7 +158,12 @@ _CASES = {
     "keep_rows": (_DENSE, "numbers", {"rows": [3]}),
     "divide_targets": (_DENSE, "numbers", {}),
     "reshape_targets": (_DENSE, "numbers", {}),
+    "shift_labels": (_DENSE, "numbers", {"first": 1}),
+    "fill_gaps": (_DENSE, "numbers", {}),
+    "leave_out": (_DENSE, "numbers", {"layer": "wide"}),
+    "last_step": (_STEPS, "words", {}),
     "class_weight": (_DENSE, "numbers", {}),
+    "class_weight of several": (_DENSE, "numbers", {"several": True}),
     "class_weight of pixels": (
         *(_IMAGES, "images"),
         {"targets": "one_hot", "per_element": True},
@@ -238,16 +248,56 @@ def test_normalization_that_is_there_is_adapted():
         assert model.get_layer("normalization").mean.numpy().mean() > 7
 
 
+class Signs(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.last = keras.layers.Dense(1)
+
+    def call(self, z):
+        return self.last(keras.ops.sign(z))
+
+
+def test_line_of_a_bidirectional_layer_is_edited():
+    layers = [
+        "layers.Embedding(10, 4)",
+        "layers.Bidirectional(layers.LSTM(3))",
+        'layers.Dense(3, activation="softmax")',
+    ]
+    for style in _STYLES:
+        script = _script(style, layers, "words")
+        model = _read(_built(script)["model"])
+        found = remedy("recurrent_initializer", model)
+        assert "Bidirectional(keras.layers.LSTM(3" in found.patch
+
+
+def test_targets_of_one_output_are_edited():
+    inputs = keras.Input((4,))
+    outputs = [keras.layers.Dense(1, name=e)(inputs) for e in ("a", "b")]
+    model = keras.Model(inputs, outputs)
+    x, y = np.ones((64, 4)), np.linspace(0.0, 1.0, 64)
+    for targets, name in (
+        ([y, 1e4 + 1e4 * y], "y[1]"),
+        ({"a": y, "b": 1e4 + 1e4 * y}, 'y["b"]'),
+    ):
+        model.compile("adam", "mse")
+        (finding,) = kerasbn.diagnose(model, x, targets)
+        assert finding.problem == "target_scale"
+        assert f"+ {name} = ({name} - y_mean) / y_std" in finding.patch
+
+
 def test_operation_without_a_gradient_lets_it_pass():
-    found = remedy("differentiable", operation="sign")
+    model = Signs()
+    model.compile("sgd", "mse")
+    model(np.ones((1, 3)))
+    found = remedy("differentiable", _read(model))
     old, new = found.patch.splitlines()
-    assert old == "- x = keras.ops.sign(x)"
-    x = tf.constant([0.3, -2.0])
+    assert old == "- keras.ops.sign(z)"
+    z = tf.constant([0.3, -2.0])
     with tf.GradientTape() as tape:
-        tape.watch(x)
-        y = eval(new.removeprefix("+ x = "), {"x": x, "keras": keras})
+        tape.watch(z)
+        y = eval(new.removeprefix("+ "), {"z": z, "keras": keras})
     np.testing.assert_array_equal(y, [1.0, -1.0])
-    np.testing.assert_array_equal(tape.gradient(y, x), [1.0, 1.0])
+    np.testing.assert_array_equal(tape.gradient(y, z), [1.0, 1.0])
     hard = [
         'layers.Dense(4, name="a")',
         "layers.Lambda(keras.ops.round)",
