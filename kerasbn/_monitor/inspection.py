@@ -1,5 +1,6 @@
 """The data of a run, described for the rules that judge it."""
 
+import json
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -49,13 +50,16 @@ def describe_data(
     known = heads.heads_of(model)
     x = [np.asarray(each) for each in keras.tree.flatten(rows.x)]
     y = _parts(rows.y, known)
+    weights = _parts(rows.weight, known)
     found: dict[str, Any] = {
         "rows": len(x[0]),
         "inputs": [arrays.inputs(each) for each in x],
         "targets": [
-            None if each is None else arrays.targets(each, head)
-            for each, head in zip(y, known, strict=True)
+            None if each is None else arrays.targets(_counted(each, w), head)
+            for each, w, head in zip(y, weights, known, strict=True)
         ],
+        "signed": any(w is not None and np.any(w < 0) for w in weights),
+        "target_names": _target_names(rows.y, known),
         "outputs": [None] * len(known),
         "losses": {},
         "arrivals": {},
@@ -140,6 +144,22 @@ def _parts(structure, known: list[Head]) -> list[Any]:
         None if each is None or keras.tree.is_nested(each) else np.asarray(each)
         for each in parts
     ]
+
+
+def _counted(y, weight):
+    """The targets of rows with a weight: others may be placeholders."""
+    if weight is None or weight.shape != y.shape[:1] or not np.any(weight):
+        return y
+    return y[weight != 0.0]
+
+
+def _target_names(structure, known):
+    """How a script names the targets of each output."""
+    if isinstance(structure, dict):
+        return [f"y[{json.dumps(head.name)}]" for head in known]
+    if len(known) > 1 and isinstance(structure, list | tuple):
+        return [f"y[{i}]" for i in range(len(known))]
+    return ["y"] * len(known)
 
 
 def _levels(probe, rows, seen, known):

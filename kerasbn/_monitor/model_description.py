@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerasbn._graph import activations, code, kinds, sublayers
+from kerasbn._graph import activations, code, flat_operations, kinds, sublayers
 from kerasbn._monitor import heads
 from kerasbn.layers import BatchNormalization, InputBatchNormalization
 
@@ -26,6 +26,7 @@ _RESHAPING = (
     keras.layers.ZeroPadding1D,
     keras.layers.ZeroPadding2D,
 )
+_OURS = ("keras", "kerasbn")
 _ATTENTION = (
     keras.layers.MultiHeadAttention,
     keras.layers.GroupQueryAttention,
@@ -45,9 +46,12 @@ SCALES_INPUTS = (
 
 def describe_model(model: keras.Model) -> dict[str, Any]:
     layers = dict(sublayers.leaves(model)).items()
+    written = _as_written(model)
     return {
         "name": model.name,
-        "layers": [_described(*each) for each in layers],
+        "layers": [
+            _described(*each, written.get(id(each[0]))) for each in layers
+        ],
         "normalizes_inputs": _normalizes_inputs(model),
         # A GAN has none.
         "compiled_loss": getattr(model, "loss", None) is not None,
@@ -55,6 +59,7 @@ def describe_model(model: keras.Model) -> dict[str, Any]:
         "outputs": [head._asdict() for head in heads.heads_of(model)],
         "style": code.style(model),
         "compile": code.compile(model),
+        "flat_operations": flat_operations.written(model),
     }
 
 
@@ -67,7 +72,16 @@ def has_call(model: keras.Model) -> bool:
     return type(model).call is not keras.Model.call
 
 
-def _described(layer, activation):
+def _as_written(model):
+    """The code of layers inside a `Bidirectional`, which a script has once."""
+    found = {}
+    for each in sublayers.bidirectional(model):
+        found[id(each.forward_layer)] = code.layer(each)
+        found[id(each.backward_layer)] = ""
+    return found
+
+
+def _described(layer, activation, written=None):
     core = getattr(layer, "cell", layer)
     kernel = getattr(core, "kernel", None)
     batch = isinstance(layer, kinds.BATCH_NORMALIZATIONS)
@@ -76,7 +90,8 @@ def _described(layer, activation):
     found: dict[str, Any] = {
         "path": layer.path or layer.name,
         "type": type(layer).__name__,
-        "code": code.layer(layer),
+        # "" if the script has no line for it.
+        "code": code.layer(layer) if written is None else written,
         "activation": activations.name(activation) or None,
         "kernel": None,
         "trainable": bool(layer.trainable),
@@ -91,24 +106,37 @@ def _described(layer, activation):
         # A normalization over a single number always gives the same.
         "normalizes_one": normalizes and not batch and _normalizes_one(layer),
     }
+    recurrent = getattr(core, "recurrent_kernel", None)
+    if isinstance(core, keras.layers.SimpleRNNCell) and recurrent is not None:
+        # The factor by which the state grows from step to step.
+        values = np.asarray(recurrent)
+        found["recurrent_gain"] = float(values.std() * np.sqrt(len(values)))
+    if kernel is None and type(layer).__module__.split(".")[0] not in _OURS:
+        drawn = [e for e in layer.trainable_weights if len(e.shape) == 2]
+        if drawn:
+            found["identical_units"] = _identical(drawn[0].numpy())
     if kernel is None or len(kernel.shape) < 2:
         return found
     values = kernel.numpy()
     fan_in = int(np.prod(values.shape[:-1]))
     columns = values.reshape(-1, values.shape[-1])
-    identical = columns.shape[1] > 1 and bool(
-        (columns == columns[:, :1]).all() and np.isfinite(columns).all()
-    )
     found |= {
         "kernel": kernel.path,
         "units": values.shape[-1],
         "fan_in": fan_in,
         # The factor by which the layer changes the deviation of its inputs.
         "gain": float(columns.std() * np.sqrt(fan_in)),
-        "identical_units": identical,
+        "identical_units": _identical(columns),
         "has_bias": getattr(core, "bias", None) is not None,
     }
     return found
+
+
+def _identical(columns):
+    """Whether all units of a kernel have the same weights."""
+    return columns.shape[1] > 1 and bool(
+        (columns == columns[:, :1]).all() and np.isfinite(columns).all()
+    )
 
 
 def _normalizes_one(layer):

@@ -81,8 +81,9 @@ def _of_targets(remedy, symptoms):
         return {"targets": kind, "logits": head["from_logits"]}
     # `fit` takes no class weights for labels per pixel, step or column.
     axes = 2 if kind == "one_hot" else 1
-    several = len(targets["shape"]) >= axes and targets["shape"] != [1]
-    return {"targets": kind, "per_element": several}
+    within = len(targets["shape"]) >= axes and targets["shape"] != [1]
+    several = kind == "binary" and targets["columns"] > 1
+    return {"targets": kind, "per_element": within, "several": several}
 
 
 def _rarest(known):

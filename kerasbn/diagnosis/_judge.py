@@ -46,6 +46,11 @@ _RULES = (
 )
 
 
+# What may end in NaN.
+_CAUSES = {"target_shape", "output_mismatch", "input_scale", "target_scale"}
+_CAUSES |= {"exploding_gradient", "learning_rate_too_high"}
+
+
 def judge(run: Run) -> tuple[list[Finding], str]:
     """Return the findings in the order to deal with them, and what is healthy.
 
@@ -56,17 +61,38 @@ def judge(run: Run) -> tuple[list[Finding], str]:
     rules = _RULES
     if not len(run.steps):
         rules = (model.poisoned_data, training.non_finite, training.no_steps)
-    kept, effects = [], set()
+    kept: list[Finding] = []
+    effects: set[str] = set()
     for rule in rules:
         for finding in rule(symptoms):
             if (
                 finding.problem not in effects
                 or finding.confidence == "certain"
             ):
-                kept.append(advised(finding, symptoms))
+                kept.append(finding)
                 if finding.severity != "minor":
                     effects |= PROBLEM[finding.problem].effects
-    return kept, _healthy(symptoms)
+    kept.sort(key=_no_certain_end)
+    found = [advised(each, symptoms) for each in _mending_causes(kept)]
+    return found, _healthy(symptoms)
+
+
+def _no_certain_end(finding):
+    return finding.severity != "fatal" or finding.confidence != "certain"
+
+
+def _mending_causes(found):
+    """Findings, where NaN is mended by what mends its cause, if it is known."""
+    causes = [
+        each.remedies or PROBLEM[each.problem].remedies
+        for each in found
+        if each.problem in _CAUSES
+        or (each.problem == "non_finite" and each.remedies)
+    ]
+    for each in found:
+        if each.problem == "non_finite" and not each.remedies and causes:
+            each = each._replace(remedies=causes[0])
+        yield each
 
 
 def _healthy(symptoms):

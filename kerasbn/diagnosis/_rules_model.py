@@ -22,6 +22,8 @@ def poisoned_data(symptoms: Symptoms) -> Iterator[Finding]:
         # Those that a monitor has seen are in the order of training.
         which = f", the first of them row {rows[0]}" if symptoms.fresh else ""
         remedy = Named("keep_rows", rows=rows) if symptoms.fresh else ""
+        if numbers["not_finite"] > symptoms.run.data["rows"] / 2:
+            remedy = Named("fill_gaps", array=where[:-1])
         yield Finding(
             problem="non_finite",
             where=where,
@@ -35,7 +37,7 @@ def poisoned_data(symptoms: Symptoms) -> Iterator[Finding]:
 
 
 def symmetric_units(symptoms: Symptoms) -> Iterator[Finding]:
-    drawn = [each for each in symptoms.layers if each.get("kernel")][:-1]
+    drawn = [e for e in symptoms.layers if "identical_units" in e][:-1]
     same = [each["path"] for each in drawn if each["identical_units"]]
     if same and len(same) > len(drawn) / 2:
         yield Finding(
@@ -76,6 +78,7 @@ def no_gradient(symptoms: Symptoms) -> Iterator[Finding]:
             yield here._replace(
                 where=layer["path"],
                 step=0,
+                remedies=(Named("leave_out", layer=layer["path"]),),
                 evidence="This normalization takes the mean and the deviation "
                 "of a single number, so its output is the same for every row, "
                 "and no gradient passes it.",
@@ -138,11 +141,12 @@ def input_scale(symptoms: Symptoms) -> Iterator[Finding]:
     behind = [(f"of {path!r}", each) for path, each in arrivals.items()]
     if not arrivals and symptoms.model.get("normalizes_inputs") is False:
         behind = [("of the model", each) for each in symptoms.inputs]
-    if not behind or not (symptoms.fresh or symptoms.suffers):
+    if not behind or not (symptoms.fresh or symptoms.lags):
         return
     where, worst = max(behind, key=lambda each: each[1]["size"])
     uneven = worst["size"] > 3.0 and worst["spread"] >= LIMITS.input_spread
-    if worst["size"] >= LIMITS.input_scale or uneven:
+    tiny = worst["size"] < LIMITS.input_scale_tiny
+    if worst["size"] >= LIMITS.input_scale or uneven or tiny:
         yield Finding(
             problem="input_scale",
             where="inputs",
@@ -155,15 +159,31 @@ def input_scale(symptoms: Symptoms) -> Iterator[Finding]:
             f"{worst['spread']:.3g} times the smallest."
             + _unadapted(symptoms)
             * bool(arrivals),
+            remedies=_scaling(symptoms, where),
         )
+
+
+def _scaling(symptoms, where):
+    """What scales the inputs, of several those that are joined there."""
+    layer = _normalization(symptoms)
+    if layer:
+        return (Named("adapt", layer=layer),)
+    if len(symptoms.inputs) > 1 and where.startswith("of '"):
+        return (Named("normalize_inputs", before=where[4:-1]),)
+    return ()
+
+
+def _normalization(symptoms):
+    kinds = {each["type"]: each["path"] for each in symptoms.layers}
+    return kinds.get("Normalization", "")
 
 
 def _unadapted(symptoms):
     """A sentence about a layer that should have scaled them."""
-    kinds = {each["type"]: each["path"] for each in symptoms.layers}
-    if "Normalization" in kinds:
+    layer = _normalization(symptoms)
+    if layer:
         return (
-            f" {kinds['Normalization']!r} is there to scale them and has no "
+            f" {layer!r} is there to scale them and has no "
             "statistics of them: it was not adapted."
         )
     return ""
@@ -216,6 +236,18 @@ def kernel_scale(symptoms: Symptoms) -> Iterator[Finding]:
             f"{grows}.",
             remedies=("recurrent_initializer", "clipping") if recurrent else (),
         )
+    for layer in symptoms.layers:
+        gain = layer.get("recurrent_gain", 0.0)
+        if gain > LIMITS.recurrent_gain:
+            yield exploding._replace(
+                where=layer["path"],
+                severity="fatal",
+                evidence=f"The recurrent kernel multiplies the state by "
+                f"{gain:.2g} at each step of a sequence (about 1 is usual).",
+                confidence="certain",
+                remedies=("recurrent_initializer", "clipping"),
+            )
+            break
     # Adaptive steps make up for small gradients, if only after a while.
     limit, early = LIMITS.gains, False
     if symptoms.adaptive:

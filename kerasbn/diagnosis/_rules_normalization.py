@@ -44,6 +44,7 @@ def batch_statistics_mismatch(symptoms: Symptoms) -> Iterator[Finding]:
         distances
         and not settles
         and symptoms.judged
+        and looked_at >= LIMITS.beginning * planned
         and inference - training > LIMITS.lag * level
         and inference > 1.5 * training
     ):

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from kerasbn.diagnosis._finding import Finding
+from kerasbn.diagnosis._remedies import Named
 from kerasbn.diagnosis._symptoms import Symptoms
 
 _CLASSES = ("categorical_crossentropy", "sparse_categorical_crossentropy")
@@ -33,6 +34,7 @@ class Contradiction(NamedTuple):
     change: dict[str, Any] = {}  # noqa: RUF012, never written to
     severity: str = "fatal"
     may_train: bool = False  # a run that learns shows that it does no harm
+    remedy: str = ""  # in place of a change of the output
 
 
 def output_mismatch(symptoms: Symptoms) -> Iterator[Finding]:
@@ -49,6 +51,7 @@ def output_mismatch(symptoms: Symptoms) -> Iterator[Finding]:
             severity=severity,
             evidence=found.sentence,
             confidence="certain",
+            remedies=(found.remedy,) if found.remedy else (),
         )
 
 
@@ -144,6 +147,12 @@ def _checks(head, targets, seen, units, symptoms):
         and not targets["not_finite"],
         f"The labels run from {low:g} to {high:g}, but {units} output units "
         f"stand for the classes 0 to {units - 1}.",
+        {"units": int(high) + 1, "activation": "softmax", "loss": loss}
+        if targets["integers"] and low >= 0
+        else {},
+        remedy=Named("shift_labels", first=int(low))
+        if targets["integers"] and low and high - low + 1 == units
+        else "",
     )
     yield Contradiction(
         loss == "categorical_crossentropy" and columns != units,

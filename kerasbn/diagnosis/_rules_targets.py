@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from kerasbn.diagnosis._finding import Finding
+from kerasbn.diagnosis._remedies import Named
 from kerasbn.diagnosis._rules_output import RANGES, REGRESSIONS, UNLIMITED
 from kerasbn.diagnosis._symptoms import Symptoms
 from kerasbn.diagnosis._thresholds import LIMITS
@@ -26,6 +27,7 @@ def target_shape(symptoms: Symptoms) -> Iterator[Finding]:
             severity="fatal",
             evidence="",
             confidence="certain",
+            remedies=_reshaping(targets["shape"], seen["shape"]),
         )
         losses = symptoms.seen_losses
         given = losses.get("copied", np.nan)
@@ -58,6 +60,17 @@ def target_shape(symptoms: Symptoms) -> Iterator[Finding]:
                 f"{symptoms.loss()}.",
                 confidence="likely",
             )
+
+
+def _reshaping(targets, outputs):
+    """What gives targets and outputs of a row one shape."""
+    if np.prod(targets) == np.prod(outputs):
+        return (Named("reshape_targets", shape=outputs),)
+    if outputs[-1:] == [1] and np.prod(targets) > 1 == np.prod(outputs):
+        return (Named("output", units=targets[-1]),)
+    if np.prod(targets) == 1 and len(outputs) == 2:
+        return (Named("last_step"),)
+    return ()
 
 
 def _learns_less(symptoms, seen):
@@ -101,7 +114,7 @@ def target_scale(symptoms: Symptoms) -> Iterator[Finding]:
             middle = (seen["low"] + seen["high"]) / 2.0
             apart = np.hypot(targets["mean"] - middle, targets["deviation"])
             size = min(size, apart)
-        if size > limit and (symptoms.fresh or symptoms.suffers):
+        if size > limit and (symptoms.fresh or symptoms.lags):
             yield Finding(
                 problem="target_scale",
                 where=head["name"] if len(symptoms.heads) > 1 else "targets",
@@ -145,6 +158,10 @@ def class_imbalance(symptoms: Symptoms) -> Iterator[Finding]:
         progress = symptoms.progress * looked_at / max(1, symptoms.last_step)
         limit = LIMITS.rare_found if progress >= 0.5 else 0.05
         waits = progress < (0.4 if symptoms.declines else 0.3)
+        share = symptoms.run.data.get("learnable")
+        unlearnable = share is not None and share < LIMITS.learnable
+        if unlearnable and balance["majority"] < LIMITS.majority_always:
+            continue  # the most likely class may be the frequent one everywhere
         if (
             symptoms.suffers
             and not waits

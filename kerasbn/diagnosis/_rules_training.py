@@ -5,13 +5,14 @@ from collections.abc import Iterator
 import numpy as np
 
 from kerasbn.diagnosis._finding import Finding
+from kerasbn.diagnosis._remedies import Named
 from kerasbn.diagnosis._symptoms import Symptoms, beyond
 from kerasbn.diagnosis._thresholds import LIMITS
 
 
 def learning_rate_too_high(symptoms: Symptoms) -> Iterator[Finding]:
     large = symptoms.updates > LIMITS.overturned
-    if large.any() and symptoms.suffers and not symptoms.falling:
+    if large.any() and symptoms.lags and not symptoms.falling:
         yield Finding(
             problem="learning_rate_too_high",
             where="optimizer",
@@ -87,14 +88,21 @@ def dead_units(symptoms: Symptoms) -> Iterator[Finding]:
                 severity="fatal",
                 evidence="The output is 0 for every row: its ReLU is dead, and "
                 "no gradient passes it.",
+                remedies=(Named("output", activation="linear"),),
             )
             return
     dead = beyond(shares, LIMITS.dead)
     if dead and (symptoms.suffers or symptoms.fresh):
+        since = symptoms.since("dead_units", dead[0], LIMITS.dead)
+        killed = since > symptoms.run.steps[0]  # by large steps
         yield Finding(
             problem="dead_units",
             where=dead[0],
-            step=symptoms.since("dead_units", dead[0], LIMITS.dead),
+            step=since,
+            remedies=(
+                *("learning_rate",) * bool(killed),
+                *("initializer", "activation"),
+            ),
             severity="fatal" if shares[dead[0]] == 1.0 else "serious",
             evidence=f"{shares[dead[0]]:.0%} of the units are not active for "
             f"any row of a batch (up to 40% is usual); {len(dead)} of "
@@ -177,6 +185,8 @@ def learning_rate_too_low(symptoms: Symptoms) -> Iterator[Finding]:
     if symptoms.suffers and moves and low:
         # Adaptive steps are as small as the rate, whatever else is wrong.
         tiny = symptoms.adaptive and symptoms.learning_rate < LIMITS.tiny_rate
+        if symptoms.run.settings.get("optimizer") == "Adadelta":
+            tiny = symptoms.learning_rate <= 0.01  # made for 1, Keras has 0.001
         yield Finding(
             problem="learning_rate_too_low",
             where="optimizer",
@@ -193,6 +203,8 @@ def oscillating_loss(symptoms: Symptoms) -> Iterator[Finding]:
     losses = symptoms.losses[len(symptoms.losses) // 2 :]
     if not symptoms.suffers or not np.isfinite(losses).all():
         return
+    if symptoms.run.data.get("signed"):
+        return  # a loss around 0 is no measure of its jumps
     jumps = float(np.std(np.diff(losses)) / 2**0.5 / np.mean(np.abs(losses)))
     if jumps > LIMITS.oscillation:
         yield Finding(

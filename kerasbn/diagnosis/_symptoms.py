@@ -155,6 +155,12 @@ class Symptoms:
         return self.judged and self.loss_left > LIMITS.learning
 
     @property
+    def lags(self) -> bool:
+        """Whether it suffers, and is not just beginning to learn."""
+        late = self.progress >= LIMITS.beginning
+        return self.suffers and (self.stuck or late)
+
+    @property
     def learns(self) -> bool:
         """Whether training has shown that the network learns."""
         return self.judged and not self.suffers

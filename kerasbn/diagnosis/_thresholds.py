@@ -22,6 +22,8 @@ class Limits(NamedTuple):
     # Share of its first value by which a loss must have fallen, where that of a
     # constant guess is not known.
     fallen: float = 0.02
+    # Share of the planned steps in which a network just begins to learn.
+    beginning: float = 0.4
     # Share of the planned steps after which a loss that has not fallen is not
     # going to: deep networks take a while to start.
     patience: float = 0.15
@@ -40,6 +42,8 @@ class Limits(NamedTuple):
     starved: float = 1e-4
     # Decades by which all kernels together scale their inputs.
     gains: float = 2.5
+    # Factor of the state from step to step; Gaussian kernels of He have 1.4.
+    recurrent_gain: float = 1.7
     # Share of units never active over 256 rows. Healthy ReLU layers have up to
     # 0.4 of them.
     dead: float = 0.7
@@ -47,6 +51,8 @@ class Limits(NamedTuple):
     saturated: float = 0.6
     # RMS of inputs, or their mean in deviations, that nothing normalizes.
     input_scale: float = 30.0
+    # RMS of inputs that are too small for the initial weights.
+    input_scale_tiny: float = 1e-3
     # Largest over smallest deviation of features that nothing normalizes.
     input_spread: float = 1e3
     # RMS of targets of a linear output, in training that suffers; and before
@@ -58,6 +64,8 @@ class Limits(NamedTuple):
     # Share of the most frequent class, and of rare rows that are recognized.
     majority: float = 0.8
     rare_found: float = 0.4
+    # Share of a class beyond which it is predicted whatever the inputs say.
+    majority_always: float = 0.95
     # First loss over that of a constant guess; less where it is high, too.
     far_off: float = 30.0
     far_off_ratio: float = 4.0

@@ -449,6 +449,69 @@ def test_second_cause_is_reported_with_the_first():
     assert told == ["input_scale", "vanishing_gradient"]
 
 
+def test_nan_is_mended_by_what_mends_its_cause():
+    model = _network(output="linear")
+    found = _judged(model, _sgd(0.5), y=5e4 + 1e5 * _Y, loss="mse")
+    assert found[0].problem == "non_finite"
+    (cause,) = [each for each in found if each.problem == "target_scale"]
+    assert found[0].patch == cause.patch
+
+
+def test_recurrent_kernel_that_doubles_the_state_is_found():
+    x = np.random.default_rng(0).normal(size=(96, 12, 1))
+    for gain, problems in ((0.9, []), (2.0, ["exploding_gradient"])):
+        memory = keras.initializers.Orthogonal(gain)
+        recurrent = keras.layers.SimpleRNN(8, recurrent_initializer=memory)
+        model = keras.Sequential(
+            [keras.Input((12, 1)), recurrent, keras.layers.Dense(1)]
+        )
+        found = _before(model, x, x[:, -1], "mse")
+        assert [each.problem for each in found] == problems
+
+
+def test_inputs_too_small_for_the_first_layer_are_found():
+    (found,) = _before(_network(), 1e-5 * _X)
+    assert found.problem == "input_scale"
+    assert not _before(_network(), 1e-2 * _X)
+
+
+class _Affine(keras.layers.Layer):
+    """A layer of a user, whose kernel has a name of its own."""
+
+    def __init__(self, initializer):
+        super().__init__()
+        self.initializer = initializer
+
+    def build(self, shape):
+        self.w = self.add_weight(
+            shape=(shape[-1], 16), initializer=self.initializer
+        )
+
+    def call(self, x):
+        return keras.ops.relu(x @ self.w)
+
+
+def test_equal_units_of_a_users_layer_are_found():
+    same = keras.initializers.Constant(0.1)
+    model = _network(_Affine(same), _Affine(same))
+    assert _before(model)[0].problem == "symmetric_units"
+    model = _network(_Affine("glorot_uniform"), _Affine("glorot_uniform"))
+    assert not _before(model)
+
+
+def test_targets_without_weight_are_placeholders():
+    known = np.arange(640) % 2 == 0
+    y = np.where(known, _X[:, 0], -999.0)
+    model = _network(output="linear")
+    model.compile(_adam(), "mse")
+    for weights, problems in ((known, []), (None, ["target_scale"])):
+        monitor = kerasbn.callbacks.GradientMonitor(None, every=5)
+        given = None if weights is None else weights.astype("float32")
+        model.fit(_X, y, 32, 5, 0, [monitor], sample_weight=given)
+        found = [each.problem for each in monitor.findings]
+        assert found == problems
+
+
 def test_loss_that_need_not_fall_is_not_judged():
     class Game(keras.Model):
         def compute_loss(self, x, y, y_pred, *args, **options):
