@@ -8,6 +8,7 @@ import numpy as np
 from kerasbn._graph import keras_internals, kinds
 from kerasbn._graph.kinds import has_kernel
 from kerasbn._graph.rebuild import Edit, changed, first_tensor
+from kerasbn._monitor import heads
 from kerasbn._rescue.anatomy import (
     KERNEL_LAYERS,
     RECURRENT,
@@ -98,7 +99,10 @@ def replace_output(
 
 
 def scale_output(
-    anatomy: Anatomy, mean: float | list[float], deviation: float | list[float]
+    anatomy: Anatomy,
+    mean: float | list[float],
+    deviation: float | list[float],
+    output: str = "",
 ) -> dict[Any, Edit]:
     """A layer behind the output that turns its units into the targets'.
 
@@ -107,16 +111,14 @@ def scale_output(
     two layers of 32: Adam -17 without and .93 with the layer; SGD diverges
     with and without it, and has .92 with `clipnorm=1`.
     """
-    last = keras_internals.made_by(anatomy.model.outputs[0]).operation
-    if len(anatomy.model.outputs) != 1:
-        raise ValueError(
-            "`model` must have a single output for its targets to be scaled. "
-            f"Received: model={anatomy.model.name!r}. Scale them by hand."
-        )
-    layer = keras.layers.Rescaling(
-        deviation, offset=mean, name=anatomy.unique("target_scale")
-    )
-    return {last: Edit(after=((layer, {}),))}
+    names = heads.names_of(anatomy.model)
+    place = names.index(output) if output else 0
+    last = keras_internals.made_by(anatomy.model.outputs[place]).operation
+    name, config = anatomy.unique("target_scale"), {}
+    if len(names) > 1:  # targets and losses may be given by name
+        name, config = last.name, {"name": name}
+    layer = keras.layers.Rescaling(deviation, offset=mean, name=name)
+    return {last: Edit(config, after=((layer, {}),))}
 
 
 def _width(layer, units):
@@ -152,6 +154,12 @@ def draw_kernels(anatomy: Anatomy) -> dict[Any, Edit]:
             "unit_forget_bias": True,
         }
         edits[each] = Edit(config, keeps=lambda w: w.name not in _DRAWN)
+        if getattr(core_of(each), "bias", None) is not None:
+            continue
+        for below in anatomy.below_layer(each):  # its beta is the bias
+            stock = isinstance(below, keras.layers.BatchNormalization)
+            if stock and below.trainable:
+                edits[below] = Edit(keeps=lambda w: w.name != "beta")
     return edits
 
 

@@ -7,13 +7,18 @@ from kerasbn.diagnosis._script import Script
 
 
 def scale_targets(
-    script: Script, mean: Any = None, deviation: Any = None
+    script: Script, mean: Any = None, deviation: Any = None, output: str = ""
 ) -> str:
-    """Options: their `mean` and `deviation`, for a layer instead of new `y`."""
+    """Options: their `mean` and `deviation`, for a layer instead of new `y`.
+
+    `output` is the name of one of several.
+    """
+    script.where = output or script.where
     if deviation is not None and script.output:
         layer = f"keras.layers.Rescaling({deviation}, offset={mean})"
         script.output.after.append(layer)
-        return "Let a last layer scale the outputs to the targets."
+        which = f"output {output!r} to its" if output else "outputs to the"
+        return f"Let a last layer scale the {which} targets."
     script.first += [
         "y_mean, y_std = y.mean(axis=0), y.std(axis=0)",
         "y = (y - y_mean) / y_std  # those for validation likewise",
@@ -76,15 +81,23 @@ def drop_remainder(script: Script, batch_size: int = 32) -> str:
 
 
 def class_weight(
-    script: Script, targets: str = "labels", per_element: bool = False
+    script: Script,
+    targets: str = "labels",
+    per_element: bool = False,
+    weights: Sequence[float] | None = None,
 ) -> str:
-    """Options: `targets` and `per_element`.
+    """Options: `targets`, `per_element` and the `weights` of the classes.
 
     `targets` is "binary", "one_hot" or "labels"; `per_element` is for labels
-    per pixel or step, where `fit` takes no `class_weight`.
+    per pixel or step, where `fit` takes no `class_weight`. Without weights the
+    script computes them.
     """
     one_hot = targets == "one_hot"
     labels = "y.argmax(axis=-1)" if one_hot else "y.astype(int)"
+    if weights is not None and not per_element:
+        by_class = {i: float(f"{e:.3g}") for i, e in enumerate(weights)}
+        script.fit["class_weight"] = repr(by_class)
+        return "Weight the classes by their rarity."
     script.before_fit += [
         f"labels = {labels}",
         "counts = np.maximum(np.bincount(labels.ravel()), 1)",

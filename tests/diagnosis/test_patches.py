@@ -160,6 +160,17 @@ _CASES = {
     ),
     "shuffle": (_DENSE, "numbers", {}),
     "drop_remainder": (_DENSE, "numbers", {}),
+    "optimizer": (_DENSE, "numbers", {"learning_rate": 0.01}),
+    "batch_size": (_DENSE, "numbers", {"value": 16}),
+    "remove": (_IMAGES, "images", {"layers": ["dropout"]}),
+    "widen": (_DENSE, "numbers", {"layers": ["wide"], "units": 16}),
+    "gated_cells": (
+        [_WORDS[0], 'layers.SimpleRNN(5, activation="relu")', _WORDS[2]],
+        "words",
+        {},
+    ),
+    "reshape_output": (_DENSE, "numbers", {"shape": (1,)}),
+    "finite_inputs": (_DENSE, "numbers", {}),
 }
 
 
