@@ -8,6 +8,7 @@ import numpy as np
 
 from kerasbn._graph import graph
 from kerasbn._graph.kinds import has_kernel
+from kerasbn._monitor import heads
 from kerasbn._rescue.anatomy import SOFTMAX, Anatomy
 from kerasbn._rescue.changes import KINDS, Change, is_edit
 from kerasbn._rescue.data import Rows
@@ -17,6 +18,8 @@ from kerasbn.diagnosis._symptoms import Symptoms
 
 # Beyond these a layer hides more than it lets pass.
 _DROPPED, _NARROW, _WIDE, _STEPS = 0.8, 3, 16, 20
+# Of targets that a network starts near enough to.
+_SIZE = 3.0
 # Labels below that number stand for classes, wherever they begin.
 _CLASSES = 1000
 # What moves values and is no fault.
@@ -77,6 +80,9 @@ class Candidates:
     def _output(self, symptoms):
         options = _advice.options_of("output", "output_mismatch", symptoms)
         (head, targets, seen), *_ = symptoms.heads
+        named = head["activation"] in (*SOFTMAX, "sigmoid", "hardsigmoid")
+        if head["from_logits"] and named:
+            return {"activation": None}  # the loss was told what to expect
         sparse = head["loss"] == "sparse_categorical_crossentropy"
         if sparse and targets and targets["integers"]:
             if 0 <= targets["low"] and targets["high"] < _CLASSES:
@@ -221,8 +227,22 @@ class Candidates:
             found.append(Change("gated_cells"))
         return found
 
+    def _is_scaled(self):
+        """Whether the targets are classes, or numbers of a usual size."""
+        leaves = keras.tree.flatten(self._rows.y)
+        (head, *others) = heads.heads_of(self._model)
+        entropy = "entropy" in str(head.loss) or "hinge" in str(head.loss)
+        if others or len(leaves) > 1 or entropy:
+            return True
+        scale = self.target_scale()
+        sizes = np.abs(
+            [*np.ravel(scale["mean"]), *np.ravel(scale["deviation"])]
+        )
+        return 0.1 < sizes[-1] and sizes.max() < _SIZE
+
     def by_habit(self, rate: float) -> list[Change]:
         """Return the changes of a blind recipe that have something to do."""
+        scaled = self._is_scaled()
         adam = {"class_name": "Adam", "learning_rate": rate, "clipnorm": 1.0}
         recipe = [
             Change("normalize_inputs"),
@@ -232,4 +252,6 @@ class Candidates:
             Change("activation", {"activation": "elu"}),
             Change("optimizer", adam),
         ]
+        if not scaled:
+            recipe.append(Change("scale_targets", self.target_scale()))
         return [each for each in recipe if is_edit(self._model, each)]

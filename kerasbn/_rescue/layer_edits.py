@@ -7,7 +7,7 @@ import numpy as np
 
 from kerasbn._graph import keras_internals, kinds
 from kerasbn._graph.kinds import has_kernel
-from kerasbn._graph.rebuild import Edit, changed, first_tensor
+from kerasbn._graph.rebuild import NOTHING, Edit, changed, first_tensor
 from kerasbn._monitor import heads
 from kerasbn._rescue.anatomy import (
     KERNEL_LAYERS,
@@ -88,13 +88,22 @@ def replace_output(
     edits = {core: Edit(config)}
     if activation is False:
         return edits
-    for each in parts:
-        is_activation = isinstance(each, keras.layers.Activation)
-        if each is not core and (
-            is_activation or anatomy.activation_name(each)
-        ):
-            # The output may be called by its name.
-            return edits | {each: _instead(each, activation, each.name)}
+    ends = [
+        each
+        for each in parts
+        if each is not core
+        and (
+            isinstance(each, keras.layers.Activation)
+            or anatomy.activation_name(each)
+        )
+    ]
+    for each in ends[1:]:  # an output has one activation
+        edits[each] = NOTHING
+    if ends:
+        if anatomy.activation_name(core):
+            edits[core] = Edit({**config, "activation": None})
+        # The output may be called by its name.
+        return edits | {ends[0]: _instead(ends[0], activation, ends[0].name)}
     return {core: Edit({**config, "activation": activation})}
 
 

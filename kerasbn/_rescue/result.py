@@ -7,8 +7,8 @@ import keras
 
 from kerasbn._graph import code, model_code
 from kerasbn._rescue.changes import Change
-from kerasbn.diagnosis import Finding
 from kerasbn.diagnosis._blocks import Call
+from kerasbn.diagnosis._finding import Diagnosis
 
 _COLUMNS = 100
 
@@ -33,7 +33,7 @@ class Trial(NamedTuple):
     skill: float
     score: float
     loss: float
-    findings: list[Finding] | None = None
+    findings: Diagnosis | None = None
     steps: int = 0
     error: str = ""
     seconds: float = 0.0
@@ -134,10 +134,12 @@ class Rescue(NamedTuple):
 
     def _advice(self):
         """What was tried, and what the evidence points to."""
-        tried = [each for each in self.trials if each.changes]
-        lines = [f"Tried: {each.line()}" for each in tried]
-        findings = self.before.findings or []
-        return lines + _filled(f"Found: {each}" for each in findings)
+        tried = [each.line() for each in self.trials if each.changes]
+        lines = ["", "Tried:", *tried] if tried else []
+        told = str(self.before.findings or "").splitlines()
+        if told:
+            lines += ["", "What the evidence points to:", *_filled(told)]
+        return lines
 
 
 def _filled(sentences, start=""):

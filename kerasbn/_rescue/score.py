@@ -11,6 +11,7 @@ from kerasbn.diagnosis._thresholds import LIMITS
 
 # What rows that were trained on may add, or take: half of it.
 _MEMORY = 0.1
+_BATCH = 256
 
 
 class Score(NamedTuple):
@@ -37,8 +38,8 @@ class Scorer:
 
     def __init__(self, model: keras.Model, validation: Any, training: Any):
         self._parts = [validation, training]
-        self._heads = heads.heads_of(model)
-        names = [each.name for each in self._heads]
+        known = heads.heads_of(model)
+        names = [each.name for each in known]
         parts = [heads.parts_of(e.y, names) for e in self._parts]
         if len(names) == 1:
             parts = [keras.tree.flatten(each.y) for each in self._parts]
@@ -47,50 +48,68 @@ class Scorer:
             [np.where(np.asarray(y) == ignored, -1, y) for y in each]
             for each in parts
         ]
+        self._classes = [
+            _are_classes(*each)
+            for each in zip(known, self._targets[0], strict=False)
+        ]
         self._reference: float | None = None  # the first loss
 
-    def __call__(self, model: keras.Model, batch_size: int) -> Score:
-        validation, training = self._parts
-        both = keras.tree.map_structure(
-            lambda *each: np.concatenate(each), validation.x, training.x
-        )
-        found = keras.tree.flatten(model.predict(both, batch_size, verbose=0))
-        found = [np.asarray(each, "float64") for each in found]
-        count = len(self._targets[0][0])
-        sides = [[e[:count] for e in found], [e[count:] for e in found]]
+    def __call__(self, model: keras.Model) -> Score:
         scores: list[list[Any]] = [
             [
-                _score(*each, side.weight)
-                for each in zip(outputs, targets, self._kinds(), strict=False)
+                _score(*each, rows.weight)
+                for each in zip(
+                    _predicted(model, rows.x),
+                    targets,
+                    zip(heads.heads_of(model), self._classes, strict=True),
+                    strict=False,
+                )
             ]
-            for outputs, targets, side in zip(
-                sides, self._targets, self._parts, strict=True
-            )
+            for rows, targets in zip(self._parts, self._targets, strict=True)
         ]
         if not all(each and None not in each for each in scores):
-            return self._by_loss(model, batch_size)
-        names = dict.fromkeys(each.name for each in scores[0])
+            return self._by_loss(model)
+        names = " and ".join(dict.fromkeys(each.name for each in scores[0]))
         value = float(np.mean([each.value for each in scores[0]]))
         own, other = (float(np.mean([e.skill for e in s])) for s in scores)
         if not math.isfinite(own + other):
-            return Score(" and ".join(names), math.nan, -math.inf)
+            return Score(names, math.nan, -math.inf)
         own += 0.5 * min(_MEMORY, max(-_MEMORY, other - own))
-        return Score(" and ".join(names), value, own)
+        return Score(names, value, own)
 
-    def _kinds(self):
-        """Of each output: whether its targets are classes, and its head."""
-        for head, y in zip(self._heads, self._targets[0], strict=False):
-            yield head, _are_classes(head, y)
-
-    def _by_loss(self, model, batch_size):
-        part = self._parts[0]
+    def _by_loss(self, model):
+        x, y, weight = self._parts[0]
         loss = model.evaluate(
-            part.x, part.y, batch_size, 0, part.weight, return_dict=True
+            x, y, sample_weight=weight, verbose=0, return_dict=True
         )["loss"]
         if self._reference is None or not math.isfinite(self._reference):
             self._reference = float(loss)
         gone = (self._reference - loss) / max(abs(self._reference), 1e-12)
         return Score("loss", float(loss), _skill(float(gone)))
+
+
+def _predicted(model, x):
+    """The outputs, flat. A compiled function would be traced for each model."""
+    rows = model.inputs[0].shape[0] or _BATCH
+    count = len(keras.tree.flatten(x)[0])
+    found = [
+        keras.tree.flatten(
+            model(
+                keras.tree.map_structure(
+                    lambda e, i=i: keras.ops.convert_to_tensor(e[i : i + rows]),
+                    x,
+                ),
+                training=False,
+            )
+        )
+        for i in range(0, count, rows)
+    ]
+    return [
+        np.concatenate([keras.ops.convert_to_numpy(e) for e in each]).astype(
+            "float64"
+        )
+        for each in zip(*found, strict=True)
+    ]
 
 
 def _are_classes(head, y):

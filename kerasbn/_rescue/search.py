@@ -19,8 +19,8 @@ _GOOD = 0.9
 # What is added first to a set that is not enough: a network that is sound may
 # be too slow for its few steps.
 _ORDER = (
-    *("optimizer", "normalize_inputs", "statistics", "normalize_hidden"),
-    *("initializer", "activation", "scale_targets", "remove", "widen"),
+    *("scale_targets", "optimizer", "normalize_inputs", "statistics"),
+    *("normalize_hidden", "initializer", "activation", "remove", "widen"),
 )
 
 

@@ -16,6 +16,7 @@ from kerasbn._rescue.result import Trial
 from kerasbn._rescue.score import Scorer
 from kerasbn.callbacks import GradientMonitor
 from kerasbn.diagnosis import _judge
+from kerasbn.diagnosis._finding import Diagnosis
 from kerasbn.diagnosis._symptoms import Symptoms
 
 _READINGS = 30
@@ -81,7 +82,7 @@ class Trials:
         self._training = training
         self._scorer = Scorer(
             model,
-            validation.finite(),
+            validation.take(slice(_SCORED)).finite(),
             training.take(slice(_SCORED)).finite(),
         )
         # Two standard errors of an accuracy near 0.5, doubled to be a skill,
@@ -146,7 +147,7 @@ class Trials:
             callbacks=[monitor] if watched else [stop],
             **{"batch_size": self._batch_size, **weights, **fit},
         ).history
-        score = self._scorer(model, self._batch_size)
+        score = self._scorer(model)
         trial = trial._replace(
             skill=score.skill,
             score=score.value,
@@ -159,7 +160,7 @@ class Trials:
         run = monitor.run
         run.planned_steps = self._planned  # not those of the trial
         self.symptoms = Symptoms(run)
-        return trial._replace(findings=_judge.judge(run)[0])
+        return trial._replace(findings=Diagnosis(*_judge.judge(run)))
 
     def _shared_model(self, changes):
         """A model with the changes, compiled once for all that have its step.

@@ -1043,3 +1043,19 @@ def test_class_weights_become_arguments_of_fit():
     change = Change("class_weight", {**options, "per_element": True})
     found = fit_arguments([change], np.array([[0, 1], [1, 1]]))
     assert found["sample_weight"].tolist() == [[0.5, 8.0], [8.0, 8.0]]
+
+
+def test_an_output_has_one_activation():
+    model = keras.Sequential(
+        [
+            keras.Input((4,)),
+            layers.Dense(1, "sigmoid"),
+            layers.ReLU(),
+            layers.Activation("linear"),
+        ]
+    )
+    change = Change("output", {"activation": "sigmoid"})
+    changed = apply(_compiled(model, loss="binary_crossentropy"), [change])
+    dense, activation = changed.layers
+    assert dense.activation is keras.activations.linear
+    assert activation.activation is keras.activations.sigmoid

@@ -158,7 +158,7 @@ def test_code_builds_and_compiles_the_model(make):
         keras.optimizers.SGD(0.5, momentum=0.9), loss, metrics=["mae"]
     )
     model = apply(model, _CHANGES)
-    trial = Trial([], 1.0, 1.0, 0.0, [], 1)
+    trial = Trial([], 1.0, 1.0, 0.0)
     result = Rescue(model, _CHANGES, trial, trial, [])
     made: dict = {}
     text = str(result)
@@ -213,7 +213,7 @@ def test_labels_per_pixel_count_one_by_one():
 
 def _score(model, x, y):
     rows = Rows(x, y)
-    return Scorer(model, rows, rows)(model, 32)[:2]
+    return Scorer(model, rows, rows)(model)[:2]
 
 
 def test_network_for_pixels_can_be_rescued():
@@ -304,7 +304,7 @@ def test_skill_tells_bad_runs_apart():
     for weight in (np.nan, 100.0, 5.0, 2.0, 1.0):
         model.set_weights([np.array([[weight]])])
         rows = Rows(y[:, None], y)
-        scores.append(Scorer(model, rows, rows)(model, 32))
+        scores.append(Scorer(model, rows, rows)(model))
     assert [each.skill for each in scores] == sorted(e.skill for e in scores)
     assert np.isnan(scores[0].value)
     assert scores[0].skill == -np.inf
