@@ -13,7 +13,6 @@ from kerasbn._rescue.anatomy import SOFTMAX, Anatomy
 from kerasbn._rescue.changes import KINDS, Change, is_edit
 from kerasbn._rescue.data import Rows
 from kerasbn.diagnosis import Finding, _advice
-from kerasbn.diagnosis._rules_output import REGRESSIONS
 from kerasbn.diagnosis._symptoms import Symptoms
 
 # Beyond these a layer hides more than it lets pass.
@@ -103,9 +102,9 @@ class Candidates:
         return _rules_output._fitting(targets or {}, units)
 
     def _own_loss(self, symptoms):
-        loss = symptoms.heads[0][0]["loss"]
-        known = loss in REGRESSIONS or "crossentropy" in str(loss)
-        return not known and len(symptoms.heads) == 1
+        """Whether a function of the user computes the loss."""
+        loss = str(symptoms.heads[0][0]["loss"])
+        return len(symptoms.heads) == 1 and not hasattr(keras.losses, loss)
 
     def _fitting_shape(self, symptoms):
         (_, targets, seen), *others = symptoms.heads
@@ -133,7 +132,7 @@ class Candidates:
                 names.append(each.name)
         if names:
             yield Change("remove", {"layers": names})
-        elif len(symptoms.heads) == 1:
+        elif self._own_loss(symptoms):
             yield Change("output", self._fitting(symptoms))
 
     def target_scale(self, output: str = "") -> dict[str, Any]:

@@ -141,10 +141,7 @@ class _Search:
         """Return the run of the model as it was, and the best one."""
         trials = self._trials
         before = start = trials.run([], watched=True)
-        certain = [
-            each for each in self._static if each.confidence == "certain"
-        ]
-        self._certain = self._of_findings(certain)
+        self._certain = self._of_findings(filter(_is_clear, self._static))
         if self._certain and trials.affordable():
             start = trials.run(self._certain, watched=True)
             if start.skill < before.skill:
@@ -221,6 +218,15 @@ class _Search:
             if trial.skill >= goal:
                 best = trial
         return best
+
+
+def _is_clear(finding):
+    """Whether its remedies follow from the code or from the data.
+
+    NaN is certain, its cause is not, unless it stands in the data.
+    """
+    known = finding.problem != "non_finite" or finding.where == "inputs"
+    return finding.confidence == "certain" and known
 
 
 def _is_fine(trial):
