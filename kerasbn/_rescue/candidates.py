@@ -9,7 +9,7 @@ import numpy as np
 from kerasbn._graph import graph
 from kerasbn._graph.kinds import has_kernel
 from kerasbn._monitor import heads
-from kerasbn._rescue.anatomy import SOFTMAX, Anatomy
+from kerasbn._rescue.anatomy import RECURRENT, SOFTMAX, Anatomy
 from kerasbn._rescue.changes import KINDS, Change, is_edit
 from kerasbn._rescue.data import Rows
 from kerasbn.diagnosis import Finding, _advice
@@ -113,8 +113,17 @@ class Candidates:
         shape, size = targets["shape"], np.prod(seen["shape"], dtype=int)
         if np.prod(shape, dtype=int) == size:
             yield Change("reshape_output", {"shape": shape or [1]})
-        elif len(shape) == len(seen["shape"]):
+        elif targets["columns"] != seen["units"]:
             yield Change("output", {"units": targets["columns"]})
+        else:
+            last = [
+                each.name
+                for each in self._anatomy.operations
+                if isinstance(each, RECURRENT) and each.return_sequences
+            ]
+            yield Change("last_step", {"layers": last[-1:]})
+            if len(shape) > 1:
+                yield Change("reshape_output", {"shape": shape})
 
     def _passing(self, finding, symptoms):
         """What lets a gradient pass: without an operation, or another loss."""

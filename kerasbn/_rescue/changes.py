@@ -21,6 +21,7 @@ from kerasbn.diagnosis._remedies import REMEDIES, remedy
 _EDITS: dict[str, Callable[..., dict[Any, rebuild.Edit]]] = {
     "not_finite": layer_edits.draw_not_finite,
     "remove": structure_edits.remove,
+    "last_step": structure_edits.last_step,
     "widen": structure_edits.widen,
     "gated_cells": structure_edits.gate_cells,
     "output": layer_edits.replace_output,
@@ -56,10 +57,10 @@ class Change(NamedTuple):
             `factor` or `value`. Of "optimizer": its `class_name` and arguments.
             Of "output": any of `activation`, `units`, `loss`. Of
             "scale_targets": their `mean` and `deviation`, and `output` if there
-            are several. Of "remove" and "widen": names of `layers`, and
-            `units`. Of "reshape_output": `shape`. Of "batch_size": `value`. Of
-            "class_weight": `weights` by class, `targets` and `per_element`. The
-            others have none.
+            are several. Of "remove", "last_step" and "widen": names of
+            `layers`, and `units`. Of "reshape_output": `shape`. Of
+            "batch_size": `value`. Of "class_weight": `weights` by class,
+            `targets` and `per_element`. The others have none.
     """
 
     kind: str

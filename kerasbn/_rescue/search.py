@@ -202,13 +202,13 @@ class _Search:
             trial = self._trial(_together(guided.changes, [change]))
             if trial is None:
                 return best
-            if trial.skill >= best.skill - self._trials.noise / 2:
+            if trial.skill >= best.skill - self._trials.slack:
                 return self._fewer(trial)
         return self._fewer(best, more[::-1])
 
     def _fewer(self, best, order: Sequence[Change] = ()):
         """The trial with each change left out that does not help."""
-        goal = best.skill - self._trials.noise / 2
+        goal = best.skill - self._trials.slack
         for change in order or list(reversed(best.changes)):
             if change in self._certain or len(best.changes) < 2:
                 continue

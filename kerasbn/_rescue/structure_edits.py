@@ -25,6 +25,14 @@ def remove(anatomy: Anatomy, layers: Sequence[str]) -> dict[Any, Edit]:
     }
 
 
+def last_step(anatomy: Anatomy, layers: Sequence[str]) -> dict[Any, Edit]:
+    return {
+        each: Edit({"return_sequences": False})
+        for each in anatomy.operations
+        if each.name in layers
+    }
+
+
 def widen(
     anatomy: Anatomy, layers: Sequence[str], units: int
 ) -> dict[Any, Edit]:

@@ -24,6 +24,7 @@ _READINGS = 30
 _SCORED = 2048
 # Of a trial, where the training has as many: networks differ by then.
 _STEPS = 300
+_EARLY = 0.05
 _SHORTEST = 60  # twice the warm-up of the diagnosis
 # Trainings of all trials together, or steps, if that is more.
 _USUAL, _FEWEST = 1.5, 8 * _STEPS
@@ -88,6 +89,10 @@ class Trials:
         # Two standard errors of an accuracy near 0.5, doubled to be a skill,
         # halved by what it is averaged with.
         self.noise = max(0.03, 1.0 / math.sqrt(validation.size))
+        # Of what a smaller set of changes may lack: more early in a training,
+        # where a faster one is ahead of what gets as far.
+        early = self._steps < self._planned / 2
+        self.slack = max(self.noise / 2, _EARLY if early else 0.0)
         self._shared: dict[Any, Any] = {}
         self._began = time.perf_counter()
         self._longest = _SECONDS

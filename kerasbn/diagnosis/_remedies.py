@@ -34,6 +34,7 @@ class Named(str):
 REMEDIES: dict[str, Callable[..., str]] = {
     "finite_inputs": instead.finite_inputs,
     "remove": instead.remove,
+    "last_step": instead.last_step,
     "widen": instead.more_units,
     "gated_cells": instead.gated_cells,
     "reshape_output": instead.reshape_output,

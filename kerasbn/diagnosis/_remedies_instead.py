@@ -6,6 +6,8 @@ from typing import Any
 from kerasbn.diagnosis._remedies_output import code, widen
 from kerasbn.diagnosis._script import Script
 
+_RECURRENT = ("SimpleRNN", "LSTM", "GRU", "Bidirectional")
+
 
 def optimizer(
     script: Script,
@@ -43,6 +45,16 @@ def remove(script: Script, layers: Sequence[str] = ()) -> str:
             block.call = None
     named = ", ".join(map(repr, layers)) or "the layer"
     return f"Leave out {named}."
+
+
+def last_step(script: Script, layers: Sequence[str] = ()) -> str:
+    """Option: the names of the recurrent `layers`."""
+    blocks = [b for b in map(script.block, layers) if b]
+    blocks = blocks or [b for b in script.blocks if b.kind in _RECURRENT]
+    for block in blocks:
+        block.edit(return_sequences="False")
+    named = ", ".join(map(repr, layers)) or "the recurrent layer"
+    return f"Let {named} return its last step only."
 
 
 def more_units(

@@ -169,6 +169,7 @@ _CASES = {
         "words",
         {},
     ),
+    "last_step": (_WORDS, "words", {}),
     "reshape_output": (_DENSE, "numbers", {"shape": (1,)}),
     "finite_inputs": (_DENSE, "numbers", {}),
 }

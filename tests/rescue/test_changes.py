@@ -938,6 +938,21 @@ def test_layers_and_activations_are_left_out():
     assert changed.layers[0].activation is keras.activations.linear
 
 
+def test_a_sequence_ends_with_its_last_step():
+    model = keras.Sequential(
+        [
+            keras.Input((6, 2)),
+            layers.GRU(4, return_sequences=True, name="gru"),
+            layers.Dense(1),
+        ]
+    )
+    changed = apply(
+        _compiled(model, loss="mse"), [Change("last_step", {"layers": ["gru"]})]
+    )
+    assert changed.output_shape == (None, 1)
+    _assert_equal_weights(changed.get_weights(), model.get_weights())
+
+
 def test_narrow_layers_are_widened():
     model = keras.Sequential(
         [
