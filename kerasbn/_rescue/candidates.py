@@ -33,9 +33,12 @@ class Candidates:
         self._anatomy = Anatomy(graph.plain(model))
 
     def of_findings(
-        self, findings: Iterable[Finding], symptoms: Symptoms, rate: float
+        self, findings: Iterable[Finding], symptoms: Symptoms
     ) -> list[Change]:
-        """Return a change for each remedy that changes a model."""
+        """Return a change for each remedy that changes a model.
+
+        A learning rate is left open: it depends on the other changes.
+        """
         found: dict[str, Change] = {}
         for finding in findings:
             if (
@@ -43,13 +46,13 @@ class Candidates:
                 and finding.problem != "class_imbalance"
             ):
                 continue
-            for change in self._of_finding(finding, symptoms, rate):
+            for change in self._of_finding(finding, symptoms):
                 known = found.setdefault(change.kind, change)
                 if known is not change and change.kind == "remove":
                     known.options["layers"] += change.options["layers"]
         return [each for each in found.values() if is_edit(self._model, each)]
 
-    def _of_finding(self, finding, symptoms, rate):
+    def _of_finding(self, finding, symptoms):
         if finding.problem == "target_shape":
             yield from self._fitting_shape(symptoms)
         elif finding.problem == "no_gradient":
@@ -66,7 +69,7 @@ class Candidates:
             elif name == "class_weight":
                 options = self._class_weights(symptoms)
             elif name == "learning_rate":
-                options = {"value": rate}
+                options = {"value": None}
             elif name == "output":
                 options = self._output(symptoms)
             elif name in KINDS:
@@ -248,10 +251,10 @@ class Candidates:
         )
         return 0.1 < sizes[-1] and sizes.max() < _SIZE
 
-    def by_habit(self, rate: float) -> list[Change]:
+    def by_habit(self) -> list[Change]:
         """Return the changes of a blind recipe that have something to do."""
         scaled = self._is_scaled()
-        adam = {"class_name": "Adam", "learning_rate": rate, "clipnorm": 1.0}
+        adam = {"class_name": "Adam", "learning_rate": None, "clipnorm": 1.0}
         recipe = [
             Change("normalize_inputs"),
             Change("statistics"),

@@ -16,6 +16,8 @@ from kerasbn.diagnosis._symptoms import Symptoms
 
 # Skill of a network that nothing has to be done for.
 _GOOD = 0.9
+# The option of a change that is a learning rate.
+_RATES = {"learning_rate": "value", "optimizer": "learning_rate"}
 # What is added first to a set that is not enough: a network that is sound may
 # be too slow for its few steps.
 _ORDER = (
@@ -141,7 +143,9 @@ class _Search:
         """Return the run of the model as it was, and the best one."""
         trials = self._trials
         before = start = trials.run([], watched=True)
-        self._certain = self._of_findings(filter(_is_clear, self._static))
+        self._certain = self._rated(
+            self._of_findings(filter(_is_clear, self._static))
+        )
         if self._certain and trials.affordable():
             start = trials.run(self._certain, watched=True)
             if start.skill < before.skill:
@@ -149,14 +153,14 @@ class _Search:
         best = start
         if _is_fine(start):
             return before, start
-        changes = self._wanted(start)
+        changes = self._rated(self._wanted(start))
         guided = self._better(start, changes)
         habit = _together(
             self._certain,
             self._kinds_of(changes, "scale_targets", "remove", "widen"),
-            self._candidates.by_habit(self._rate()),
+            self._candidates.by_habit(),
         )
-        best = self._better(guided, habit)
+        best = self._better(guided, self._rated(habit))
         if best is guided:
             return before, self._fewer(guided)
         return before, self._few(best, guided)
@@ -165,16 +169,24 @@ class _Search:
         symptoms = self._symptoms
         if symptoms is None:
             return []
-        return self._candidates.of_findings(findings, symptoms, self._rate())
+        return self._candidates.of_findings(findings, symptoms)
 
     def _wanted(self, trial):
         """The changes of a trial, and those that it calls for."""
         found = self._of_findings([*self._static, *(trial.findings or [])])
         return _together(trial.changes, found, self._candidates.by_look())
 
-    def _rate(self):
-        """The learning rate to try, for an adaptive optimizer or another."""
-        return self._trials.usual_rate
+    def _rated(self, changes):
+        """The changes with a learning rate where one of them leaves it open."""
+        found = []
+        for change in changes:
+            name = _RATES.get(change.kind)
+            if name and change.options.get(name, 0.0) is None:
+                others = [each for each in changes if each is not change]
+                rate = self._trials.rate(others, change)
+                change = Change(change.kind, {**change.options, name: rate})
+            found.append(change)
+        return found
 
     @staticmethod
     def _kinds_of(changes, *kinds):

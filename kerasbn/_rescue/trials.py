@@ -97,9 +97,11 @@ class Trials:
         self._began = time.perf_counter()
         self._longest = _SECONDS
 
-    @property
-    def usual_rate(self) -> float:
-        """A rate for Adam: the fewer steps are planned, the larger."""
+    def rate(self, changes: Sequence[Change], open_one: Change) -> float:
+        """Return a learning rate for the model with the changes.
+
+        The fewer steps are planned, the larger it is.
+        """
         return float(f"{min(1e-2, max(1e-3, 3.0 / self._planned)):.2g}")
 
     def affordable(self) -> bool:
