@@ -12,6 +12,8 @@
 - diagnose: find what is wrong with a run, a log directory or an untrained model
 - Finding: one such problem, with its evidence and remedy
 - rescue: find the changes that make a model train, and return a `Rescue`
+- find_learning_rate: choose a learning rate by short runs, and return
+  `LearningRates`
 - calibrate: compute exact moving statistics from data
 - fold: multiply batch normalization into its neighbors, and return a `Fold`
 - to_keras: rebuild a model in stock layers
@@ -49,6 +51,8 @@ _LATER = {
     "inference": "kerasbn.inference",
     "Rescue": "kerasbn._rescue.result",
     "rescue": "kerasbn._rescue.search",
+    "LearningRates": "kerasbn._learning_rate.result",
+    "find_learning_rate": "kerasbn._learning_rate.search",
     "Finding": "kerasbn.diagnosis",
     "diagnose": "kerasbn.diagnosis",
     "Fold": "kerasbn.inference",
@@ -61,6 +65,10 @@ if TYPE_CHECKING:  # the same for type checkers
     from kerasbn import callbacks as callbacks
     from kerasbn import diagnosis as diagnosis
     from kerasbn import inference as inference
+    from kerasbn._learning_rate.result import LearningRates as LearningRates
+    from kerasbn._learning_rate.search import (
+        find_learning_rate as find_learning_rate,
+    )
     from kerasbn._rescue.result import Rescue as Rescue
     from kerasbn._rescue.search import rescue as rescue
     from kerasbn.diagnosis import Finding as Finding

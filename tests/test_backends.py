@@ -48,6 +48,10 @@ for name, optimizer in (
 np.testing.assert_allclose(weights["ours"], weights["stock"], rtol=1e-5)
 assert int(optimizer.skipped_steps) == 1
 assert float(optimizer.rules[0].threshold) > 0
+before = [each.numpy() for each in model.variables]
+assert 1e-4 < kerasbn.find_learning_rate(model, x, y, steps=40).suggested < 10
+for old, new in zip(before, model.variables, strict=True):
+    np.testing.assert_array_equal(new.numpy(), old)
 monitor = kerasbn.callbacks.GradientMonitor(None)
 try:
     model.fit(x, y, verbose=0, callbacks=[monitor])

@@ -7,11 +7,12 @@ import pytest
 
 _PACKAGE = pathlib.Path(__file__).parents[1] / "kerasbn"
 _ARROWS = {
-    "__init__": "_rescue inference",
+    "__init__": "_rescue _learning_rate inference",
     "__main__": "cli",
     "cli": "_recipes _report",
     "_recipes": "",
     "_rescue": "callbacks models",
+    "_learning_rate": "_monitor",
     "callbacks": "_monitor _report",
     "_report": "diagnosis",
     "diagnosis": "_run",

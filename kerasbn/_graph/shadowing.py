@@ -9,12 +9,10 @@ from typing import Any
 def replaced(instance: Any, name: str, value: Any) -> Iterator[None]:
     """Shadow an attribute of one instance, past Keras's attribute tracking."""
     attributes = vars(instance)
-    before = attributes.get(name)
+    before = {name: attributes[name]} if name in attributes else {}
     attributes[name] = value
     try:
         yield
     finally:
-        if before is None:
-            del attributes[name]
-        else:
-            attributes[name] = before
+        attributes.pop(name, None)
+        attributes.update(before)

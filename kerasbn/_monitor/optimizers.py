@@ -109,6 +109,43 @@ def clipped_norms(leaf: Any, norms: np.ndarray, replicas: int) -> np.ndarray:
     return norms
 
 
+def peak_rate(optimizer: Any) -> float:
+    """Return the learning rate of an optimizer, of a schedule the largest."""
+    leaf = leaves_of(optimizer)[0]
+    leaf = leaf.inner_optimizer if isinstance(leaf, Clipped) else leaf
+    rate = leaf.get_config().get("learning_rate")
+    if isinstance(rate, int | float):
+        return float(rate)
+    config = rate.get("config") if isinstance(rate, dict) else None
+    if isinstance(config, dict):  # and not the name of a function
+        found = [config[key] for key in _rates_in(config)]
+        if found:
+            return float(np.max(np.hstack(found)))
+    return float(optimizer.learning_rate)
+
+
+def twin(optimizer: Any, variables: list) -> Any:
+    """Return a copy of an optimizer in the same state, with a constant rate.
+
+    One that has no state yet is built for the variables.
+    """
+    result = copied(optimizer, None, {"value": 0.0})
+    if optimizer.built:  # maybe for some of them; with Keras 3.15
+        variables = leaves_of(optimizer)[0]._trainable_variables
+    if variables:
+        result.build(variables)
+    if optimizer.built:
+        pairs = zip(_slots(optimizer), _slots(result), strict=True)
+        for old, new in pairs:
+            new.assign(old.numpy())
+    return result
+
+
+def _slots(optimizer):
+    """The variables of an optimizer but for its learning rate."""
+    return [v for v in optimizer.variables if v.name != "learning_rate"]
+
+
 def copied(
     optimizer: Any,
     clipping: dict[str, float | None] | None = None,
@@ -162,10 +199,15 @@ def _changed(optimizer, rate, factor=1.0, value=None):
     if not isinstance(rate, keras.optimizers.schedules.LearningRateSchedule):
         return factor * float(optimizer.learning_rate)
     config = rate.get_config()
-    numbers = (k for k, each in config.items() if type(each) in (int, float))
-    rates = [key for key in _RATES if config.get(key) is not None]
-    for key in rates or [*numbers][:1]:
+    for key in _rates_in(config):
         config[key] = keras.tree.map_structure(
             lambda number: factor * number, config[key]
         )
     return type(rate).from_config(config)
+
+
+def _rates_in(config):
+    """The names in the configuration of a schedule that hold its rates."""
+    numbers = (k for k, each in config.items() if type(each) in (int, float))
+    rates = [key for key in _RATES if config.get(key) is not None]
+    return rates or [*numbers][:1]

@@ -55,10 +55,15 @@ def learning_rate(
     new = f"{value:.3g}"
     call.set(learning_rate=new)
     script.replace(call)
-    if not known or script.is_example:  # a schedule, or none of the user's
+    if script.is_example:  # a rate of the user's, or measured
         return f"Set the learning rate to {new}."
-    verb = "Lower" if value < current else "Raise"
-    return f"{verb} the learning rate from {current:.3g} to {new}."
+    told = f"Set the learning rate to {new}"  # instead of a schedule
+    if known:
+        verb = "Lower" if value < current else "Raise"
+        told = f"{verb} the learning rate from {current:.3g} to {new}"
+    return (
+        f"{told}. Or let kerasbn.find_learning_rate(model, x, y) measure one."
+    )
 
 
 def decay(script: Script, steps: int = 0) -> str:

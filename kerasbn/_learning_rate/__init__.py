@@ -1,0 +1,1 @@
+"""Finds a learning rate by short runs on the same batches."""
