@@ -196,7 +196,7 @@ class Candidates:
         loss = keras.losses.BinaryFocalCrossentropy(
             apply_class_balancing=True,
             alpha=float(f"{1.0 - targets['mean']:.3g}"),
-            gamma=0.0,
+            gamma=1.0,  # the gradient of 0 is NaN where an output is sure
             from_logits=head["from_logits"],
         )
         yield Change("output", {"loss": loss})

@@ -107,7 +107,7 @@ def apply(
             result = rebuild.rebuild(anatomy, edits)
     finally:
         random.setstate(state)  # the caller's numbers go on undisturbed
-    if isinstance(model, keras.Sequential) and _is_of_layers(result):
+    if isinstance(model, keras.Sequential) and "finite_inputs" not in options:
         result = keras.Sequential(result.layers, name=model.name)
     # Keras has no public record of what `compile` was given; with Keras 3.15.
     given = model._compile_config.config
@@ -195,10 +195,6 @@ def has_plain_rate(model: keras.Model) -> bool:
     leaf = optimizers.leaves_of(model.optimizer)[0]
     leaf = getattr(leaf, "inner_optimizer", leaf)
     return isinstance(leaf._learning_rate, keras.Variable)  # Keras 3.15
-
-
-def _is_of_layers(model):
-    return all(isinstance(e, keras.layers.Layer) for e in model.operations)
 
 
 def _loss_weights(model, given, mean=0.0, deviation=1.0, output=""):

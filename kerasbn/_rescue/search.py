@@ -1,5 +1,6 @@
 """Remedies applied to a model, each proved by short runs with and without."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,11 +19,14 @@ from kerasbn.diagnosis._symptoms import Symptoms
 _GOOD = 0.9
 # The option of a change that is a learning rate.
 _RATES = {"learning_rate": "value", "optimizer": "learning_rate"}
+_USUAL_RATE = 1e-3  # where none can be chosen
+_OF_OPTIMIZERS = ("learning_rate", "clipping")
 # What is added first to a set that is not enough: a network that is sound may
 # be too slow for its few steps.
 _ORDER = (
-    *("scale_targets", "optimizer", "normalize_inputs", "statistics"),
-    *("normalize_hidden", "initializer", "activation", "remove", "widen"),
+    *("scale_targets", "learning_rate", "optimizer", "normalize_inputs"),
+    *("statistics", "normalize_hidden", "initializer", "activation"),
+    *("remove", "widen"),
 )
 
 
@@ -178,15 +182,21 @@ class _Search:
 
     def _rated(self, changes):
         """The changes with a learning rate where one of them leaves it open."""
-        found = []
-        for change in changes:
+        found = list(changes)
+        for place, change in enumerate(found):
             name = _RATES.get(change.kind)
             if name and change.options.get(name, 0.0) is None:
-                others = [each for each in changes if each is not change]
-                rate = self._trials.rate(others, change)
-                change = Change(change.kind, {**change.options, name: rate})
-            found.append(change)
+                usual = {**change.options, name: _USUAL_RATE}
+                found[place] = Change(change.kind, usual)
+                if math.isfinite(rate := self._rate(found)):
+                    found[place] = Change(change.kind, {**usual, name: rate})
         return found
+
+    def _rate(self, changes):
+        try:
+            return self._trials.rate(changes)
+        except Exception:  # as in a trial with these changes, which tells it
+            return math.nan
 
     @staticmethod
     def _kinds_of(changes, *kinds):
@@ -195,8 +205,12 @@ class _Search:
     def _better(self, best, changes):
         """A trial with the changes if it is better, else the best so far."""
         trial = self._trial(changes)
-        least = best.skill + self._trials.noise
-        return trial if trial is not None and trial.skill > least else best
+        if trial is None or trial.skill <= best.skill:
+            return best
+        noise = self._trials.noise(max(best.skill, 0.0))
+        # A little below 0 is a constant guess as well.
+        least = max(best.skill, 0.0) if best.skill > -noise else best.skill
+        return trial if trial.skill > least + noise else best
 
     def _trial(self, changes):
         """The trial with the changes; `None` if there is no budget for it."""
@@ -209,18 +223,23 @@ class _Search:
     def _few(self, best, guided):
         """A trial that adds one change to those by findings and is as good."""
         more = [e for e in best.changes if e not in guided.changes]
+        if "learning_rate" not in {each.kind for each in guided.changes}:
+            more.append(Change("learning_rate", {"value": None}))
         more.sort(key=lambda each: _ORDER.index(each.kind))
         for change in more:
-            trial = self._trial(_together(guided.changes, [change]))
+            kept = guided.changes
+            if change.kind == "optimizer":
+                kept = [e for e in kept if e.kind not in _OF_OPTIMIZERS]
+            trial = self._trial(self._rated(_together(kept, [change])))
             if trial is None:
                 return best
-            if trial.skill >= best.skill - self._trials.slack:
+            if trial.skill >= best.skill - self._trials.slack(best.skill):
                 return self._fewer(trial)
         return self._fewer(best, more[::-1])
 
     def _fewer(self, best, order: Sequence[Change] = ()):
         """The trial with each change left out that does not help."""
-        goal = best.skill - self._trials.slack
+        goal = best.skill - self._trials.slack(best.skill)
         for change in order or list(reversed(best.changes)):
             if change in self._certain or len(best.changes) < 2:
                 continue

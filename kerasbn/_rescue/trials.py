@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from kerasbn._learning_rate.search import find_learning_rate
 from kerasbn._monitor import inspection
 from kerasbn._rescue import changes as _changes
 from kerasbn._rescue.changes import Change
@@ -86,23 +87,35 @@ class Trials:
             validation.take(slice(_SCORED)).finite(),
             training.take(slice(_SCORED)).finite(),
         )
-        # Two standard errors of an accuracy near 0.5, doubled to be a skill,
-        # halved by what it is averaged with.
-        self.noise = max(0.03, 1.0 / math.sqrt(validation.size))
-        # Of what a smaller set of changes may lack: more early in a training,
-        # where a faster one is ahead of what gets as far.
-        early = self._steps < self._planned / 2
-        self.slack = max(self.noise / 2, _EARLY if early else 0.0)
+        self._scored = validation.size
+        # Early in a training a faster one is ahead of what gets as far.
+        self._early = _EARLY if self._steps < self._planned / 2 else 0.0
         self._shared: dict[Any, Any] = {}
         self._began = time.perf_counter()
         self._longest = _SECONDS
 
-    def rate(self, changes: Sequence[Change], open_one: Change) -> float:
-        """Return a learning rate for the model with the changes.
+    def rate(self, changes: Sequence[Change]) -> float:
+        """Return a learning rate for the model with the changes."""
+        found = find_learning_rate(
+            _changes.apply(self._model, changes),
+            self._training.x,
+            self._training.y,
+            batch_size=self._batch_size,
+            sample_weight=self._training.weight,
+            class_weight=self._class_weight,
+        )
+        return float(f"{found.suggested:.2g}")
 
-        The fewer steps are planned, the larger it is.
+    def noise(self, skill: float) -> float:
+        """Return by how much a skill differs from another by chance.
+
+        It is the standard error of an accuracy: the less is wrong, the smaller.
         """
-        return float(f"{min(1e-2, max(1e-3, 3.0 / self._planned)):.2g}")
+        return max(0.03, math.sqrt(min(1.0, 1.0 - skill) / self._scored))
+
+    def slack(self, skill: float) -> float:
+        """Return what a smaller set of changes may lack of a skill."""
+        return max(self.noise(skill) / 2, self._early)
 
     def affordable(self) -> bool:
         """Return whether another trial is within the budget."""

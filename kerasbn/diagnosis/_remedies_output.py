@@ -14,7 +14,7 @@ _BIASES = {
     "labels": "np.log(np.bincount(y.astype(int).ravel()) / y.size + 1e-6)",
 }
 
-_ARGUMENTS = ("apply_class_balancing", "alpha", "from_logits")
+_ARGUMENTS = ("apply_class_balancing", "alpha", "gamma", "from_logits")
 
 
 def code(value: Any) -> str:
@@ -25,8 +25,6 @@ def code(value: Any) -> str:
         arguments = ", ".join(
             f"{name}={each}" for name, each in named.items() if each
         )
-        if config.get("gamma") == 0.0:  # focal by default
-            arguments += ", gamma=0.0"
         return f"keras.losses.{type(value).__name__}({arguments})"
     value = getattr(value, "__name__", value)
     if isinstance(value, float):
