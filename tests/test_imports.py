@@ -11,7 +11,7 @@ _ARROWS = {
     "__main__": "cli",
     "cli": "_recipes _report",
     "_recipes": "",
-    "_rescue": "callbacks models",
+    "_rescue": "callbacks models _learning_rate",
     "_learning_rate": "_monitor",
     "callbacks": "_monitor _report",
     "_report": "diagnosis",

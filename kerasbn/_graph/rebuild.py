@@ -17,7 +17,8 @@ class Edit(NamedTuple):
     Attributes:
         config: Arguments of the layer that change, where it has them.
         instead: A layer or function called in its place, in the same way.
-        after: Layers that follow it, each with the values of some weights.
+        after: Layers or functions that follow it, each with the values of some
+            weights.
         keeps: Whether a weight of the layer is taken over.
         weights: Values of all weights, in place of those taken over.
     """
@@ -72,7 +73,7 @@ def rebuild(graph: Graph, edits: dict[Any, Edit]) -> keras.Model:
             if isinstance(each, keras.layers.Normalization):
                 each.finalize_state()  # computes with a copy of its weights
         for each, values in edit.after:
-            for weight in each.weights:
+            for weight in getattr(each, "weights", ()):  # none of a function
                 if weight.name in values:
                     weight.assign(values[weight.name])
     return result
@@ -134,10 +135,17 @@ def _through(layers, x):
 
 
 def _copied(layer, changes):
-    config = changed(layer.get_config(), changes)
     if type(layer) is keras.layers.Lambda:
-        # The function comes from this process, not from a file.
-        return keras.layers.Lambda.from_config(config, safe_mode=False)
+        # Its config knows no function but a lambda; with Keras 3.15.
+        return keras.layers.Lambda(
+            layer.function,
+            layer._output_shape,
+            layer.mask,
+            layer.arguments,
+            name=layer.name,
+            dtype=layer.dtype_policy,
+        )
+    config = changed(layer.get_config(), changes)
     function = getattr(layer, "activation", None)
     if "activation" in config.keys() - changes.keys() and callable(function):
         if not isinstance(function, keras.layers.Layer):

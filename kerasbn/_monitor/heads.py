@@ -59,7 +59,7 @@ class Head(NamedTuple):
 
 def heads_of(model: keras.Model) -> list[Head]:
     """Return the outputs of a model in the order of its flat structure."""
-    names = _names(model)
+    names = names_of(model)
     layers = _layers(model, len(names))
     losses = parts_of(getattr(model, "loss", None), names)
     return [
@@ -95,7 +95,8 @@ def loss_name(loss: Any) -> tuple[str | None, bool]:
     return getattr(loss, "__name__", None), False
 
 
-def _names(model):
+def names_of(model: keras.Model) -> list[str]:
+    """Return the names of the outputs, in the same order."""
     outputs = getattr(model, "output", None) if model.built else None
     if isinstance(outputs, dict):
         return sorted(outputs)

@@ -150,17 +150,24 @@ def copied(
     optimizer: Any,
     clipping: dict[str, float | None] | None = None,
     learning_rate: dict[str, float] | None = None,
+    instead: dict[str, Any] | None = None,
 ) -> Any:
     """Return a new optimizer of the same class, without its state.
 
     `clipping` replaces all clipping; `None` keeps it. `learning_rate` holds a
-    `factor` for the learning rate, or its new `value`.
+    `factor` for the learning rate, or its new `value`. `instead` is another
+    optimizer: its `class_name` and arguments.
     """
     config = optimizer.get_config()
     if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
         del config["inner_optimizer"]
-        inner = copied(optimizer.inner_optimizer, clipping, learning_rate)
+        inner = optimizer.inner_optimizer
+        inner = copied(inner, clipping, learning_rate, instead)
         return type(optimizer)(inner, **config)
+    if instead is not None:
+        arguments = {k: v for k, v in instead.items() if k != "class_name"}
+        made = getattr(keras.optimizers, instead["class_name"])(**arguments)
+        return copied(made, clipping, learning_rate)
     if isinstance(optimizer, Clipped):
         inner = copied(optimizer.inner_optimizer, None, learning_rate)
         for each in TAKEN_OVER:

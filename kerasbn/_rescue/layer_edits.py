@@ -7,7 +7,8 @@ import numpy as np
 
 from kerasbn._graph import keras_internals, kinds
 from kerasbn._graph.kinds import has_kernel
-from kerasbn._graph.rebuild import Edit, changed, first_tensor
+from kerasbn._graph.rebuild import NOTHING, Edit, changed, first_tensor
+from kerasbn._monitor import heads
 from kerasbn._rescue.anatomy import (
     KERNEL_LAYERS,
     RECURRENT,
@@ -87,18 +88,30 @@ def replace_output(
     edits = {core: Edit(config)}
     if activation is False:
         return edits
-    for each in parts:
-        is_activation = isinstance(each, keras.layers.Activation)
-        if each is not core and (
-            is_activation or anatomy.activation_name(each)
-        ):
-            # The output may be called by its name.
-            return edits | {each: _instead(each, activation, each.name)}
+    ends = [
+        each
+        for each in parts
+        if each is not core
+        and (
+            isinstance(each, keras.layers.Activation)
+            or anatomy.activation_name(each)
+        )
+    ]
+    for each in ends[1:]:  # an output has one activation
+        edits[each] = NOTHING
+    if ends:
+        if anatomy.activation_name(core):
+            edits[core] = Edit({**config, "activation": None})
+        # The output may be called by its name.
+        return edits | {ends[0]: _instead(ends[0], activation, ends[0].name)}
     return {core: Edit({**config, "activation": activation})}
 
 
 def scale_output(
-    anatomy: Anatomy, mean: float | list[float], deviation: float | list[float]
+    anatomy: Anatomy,
+    mean: float | list[float],
+    deviation: float | list[float],
+    output: str = "",
 ) -> dict[Any, Edit]:
     """A layer behind the output that turns its units into the targets'.
 
@@ -107,16 +120,14 @@ def scale_output(
     two layers of 32: Adam -17 without and .93 with the layer; SGD diverges
     with and without it, and has .92 with `clipnorm=1`.
     """
-    last = keras_internals.made_by(anatomy.model.outputs[0]).operation
-    if len(anatomy.model.outputs) != 1:
-        raise ValueError(
-            "`model` must have a single output for its targets to be scaled. "
-            f"Received: model={anatomy.model.name!r}. Scale them by hand."
-        )
-    layer = keras.layers.Rescaling(
-        deviation, offset=mean, name=anatomy.unique("target_scale")
-    )
-    return {last: Edit(after=((layer, {}),))}
+    names = heads.names_of(anatomy.model)
+    place = names.index(output) if output else 0
+    last = keras_internals.made_by(anatomy.model.outputs[place]).operation
+    name, config = anatomy.unique("target_scale"), {}
+    if len(names) > 1:  # targets and losses may be given by name
+        name, config = last.name, {"name": name}
+    layer = keras.layers.Rescaling(deviation, offset=mean, name=name)
+    return {last: Edit(config, after=((layer, {}),))}
 
 
 def _width(layer, units):
@@ -152,6 +163,12 @@ def draw_kernels(anatomy: Anatomy) -> dict[Any, Edit]:
             "unit_forget_bias": True,
         }
         edits[each] = Edit(config, keeps=lambda w: w.name not in _DRAWN)
+        if getattr(core_of(each), "bias", None) is not None:
+            continue
+        for below in anatomy.below_layer(each):  # its beta is the bias
+            stock = isinstance(below, keras.layers.BatchNormalization)
+            if stock and below.trainable:
+                edits[below] = Edit(keeps=lambda w: w.name != "beta")
     return edits
 
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 import keras
+import numpy as np
 
 from kerasbn import layers
 from kerasbn._graph.kinds import has_kernel
@@ -17,6 +18,9 @@ from kerasbn._rescue.anatomy import (
 
 # Operations that may do the work of a `Rescaling`.
 _ARITHMETIC = {"Divide", "TrueDivide", "Multiply", "Subtract"}
+
+# Deviations by which a bias shifts normalized values beyond all of them.
+_DEAD = 3.0
 
 
 def normalize_inputs(anatomy: Anatomy) -> dict[Any, Edit]:
@@ -51,7 +55,7 @@ def _may_be_scaled(anatomy, tensor, takers, axis):
         and len(tensor.shape) > 1
         and tensor.shape[axis] is not None
         and not any(
-            isinstance(each, SCALES_INPUTS)
+            (isinstance(each, SCALES_INPUTS) and not _is_unadapted(each))
             or (has_kernel(each) and not each.trainable)
             for each in anatomy.below(tensor)
         )
@@ -61,6 +65,14 @@ def _may_be_scaled(anatomy, tensor, takers, axis):
             for each in takers
         )
     )
+
+
+def _is_unadapted(layer):
+    """Whether it is a `Normalization` that was never given the data."""
+    if not isinstance(layer, keras.layers.Normalization) or not layer.weights:
+        return False
+    mean, variance, *_ = (each.numpy() for each in layer.weights)
+    return not mean.any() and bool((variance == 1.0).all())
 
 
 def normalize_hidden(anatomy: Anatomy) -> dict[Any, Edit]:
@@ -91,7 +103,9 @@ def _split(anatomy, layer):
     bias = getattr(core, "bias", None)
     if bias is not None and len(bias.shape) == 1:
         config = {"use_bias": False, "bias_axes": None}
-        values = {"beta": bias.numpy()}
+        start = bias.numpy()
+        # Where a bias of -12 was, all normalized values would be cut off.
+        values = {"beta": np.where(np.abs(start) < _DEAD, start, 0.0)}
     normalization = layers.BatchNormalization(
         axis=_axis([core]), **_options(anatomy, layer, "normalization")
     )

@@ -1,14 +1,16 @@
 """What a rescue returns and prints."""
 
-from typing import NamedTuple
+import textwrap
+from typing import Any, NamedTuple
 
 import keras
 
 from kerasbn._graph import code, model_code
 from kerasbn._rescue.changes import Change
-from kerasbn.diagnosis import Finding
+from kerasbn.diagnosis._blocks import Call
+from kerasbn.diagnosis._finding import Diagnosis
 
-_HEAD = f"{'':8}{'loss':>12}{'validation':>12}{'findings':>10}"
+_COLUMNS = 100
 
 
 class Trial(NamedTuple):
@@ -16,23 +18,40 @@ class Trial(NamedTuple):
 
     Attributes:
         changes: The changes.
-        skill: Share of a constant guess's error that is gone, averaged over
-            the training loss and the validation score; 1 is perfect, 0 is a
-            constant guess.
-        score: Validation accuracy, or R2 of a regression.
+        skill: What trials are compared by: 0 for a constant guess, 1 for
+            perfect validation scores, minus infinity where there is none.
+        score: Validation score; NaN where it is not finite.
         loss: Training loss at the end.
-        findings: Its diagnosis.
+        findings: Its diagnosis; `None` if the run was not watched.
         steps: Optimizer steps that it took.
         error: Why it could not train, "" if it could.
+        seconds: Time that it took, with the compilation.
+        score_name: "accuracy", "balanced accuracy", "R²" or "loss".
     """
 
     changes: list[Change]
     skill: float
     score: float
     loss: float
-    findings: list[Finding]
-    steps: int
+    findings: Diagnosis | None = None
+    steps: int = 0
     error: str = ""
+    seconds: float = 0.0
+    score_name: str = "score"
+
+    @property
+    def what(self) -> str:
+        """The kinds of its changes."""
+        kinds = ", ".join(each.kind for each in self.changes)
+        return kinds or "the model as it was"
+
+    def line(self) -> str:
+        """What was tried, the score and the seconds."""
+        what = textwrap.shorten(self.what, 60, placeholder=" ...")
+        score = f"{self.score_name} {self.score:.3f}"
+        if self.error:
+            score = "could not be trained"
+        return f"{what:62}{score:>26}{self.seconds:6.1f} s"
 
 
 class Rescue(NamedTuple):
@@ -46,6 +65,7 @@ class Rescue(NamedTuple):
         after: The short run of the model with the changes.
         trials: All short runs, in the order in which they were made.
         spent: Whether something was left untried for want of budget.
+        fit: Arguments of `fit` that belong to the changes, as `class_weight`.
     """
 
     model: keras.Model
@@ -54,46 +74,101 @@ class Rescue(NamedTuple):
     after: Trial
     trials: list[Trial]
     spent: bool = False
+    fit: dict[str, Any] = {}  # noqa: RUF012, never written to
 
     @property
     def code(self) -> str:
         """The lines of a script that build and compile the model."""
         built = model_code.build(self.model)
         lines = f"{built}\n{code.compile(self.model)}"
+        lines = "\n".join(map(_wrapped, lines.split("\n")))
         rooms = (each for each in ("keras", "kerasbn") if f"{each}." in lines)
         imports = "".join(f"import {each}\n" for each in rooms)
         return f"{imports}\n{lines}"
 
     def __str__(self) -> str:
         """Return the runs before and after in a table, and the code."""
+        head = f"{'':8}{'loss':>12}{self.before.score_name:>20}{'findings':>10}"
         rows = [
-            f"{name:8}{trial.loss:>12.4g}{trial.score:>12.3f}"
-            f"{len(trial.findings):>10}"
+            f"{name:8}{trial.loss:>12.4g}{trial.score:>20.3f}"
+            f"{'-' if trial.findings is None else len(trial.findings):>10}"
             for name, trial in (("before", self.before), ("after", self.after))
         ]
-        notes = [_told(each) for each in self.trials if each.error]
+        notes = []
+        if self.before.error:
+            notes.append(
+                f"The model as it was could not be trained: {self.before.error}"
+            )
         if self.spent:
             notes.append(
                 "The budget allowed no further trial: a larger `budget` may "
                 "find more."
             )
         if not self.changes:
-            return "\n".join([_HEAD, rows[0], self._nothing(), *notes])
-        changes = [f"# {each}" for each in self.changes]
-        return "\n".join([_HEAD, *rows, *notes, "", *changes, self.code])
+            lines = [head, rows[0], *_filled([self._nothing(), *notes])]
+            return "\n".join(lines + self._advice())
+        changes = _filled(map(str, self.changes), "# ")
+        lines = [head, *rows, *_filled(notes), "", *changes, self.code]
+        if self.fit:
+            given = ", ".join(f"{name}=..." for name in self.fit)
+            short = {
+                k: v for k, v in self.fit.items() if not hasattr(v, "shape")
+            }
+            if short == self.fit:
+                given = ", ".join(f"{k}={v}" for k, v in short.items())
+            lines.append(_wrapped(f"model.fit(x, y, {given})"))
+        return "\n".join(lines)
 
     def _nothing(self):
-        result = "Nothing that was tried helps"
-        if not self.before.findings:
-            result = "Nothing is wrong"
-            if self.before.skill < 0.1:
-                result = "Nothing was learnt, and nothing is found wrong"
-        elif len(self.trials) == 1:
+        if self.before.error and len(self.trials) == 1:
+            result = "Nothing was tried"
+        elif len(self.trials) == 1 and self.before.findings:
             result = "Something is wrong, but nothing was tried"
+        elif self.before.findings or self.before.error:
+            result = "Nothing that was tried helps"
+        elif self.before.skill < 0.1:
+            result = "Nothing was learnt, and nothing is found wrong"
+        else:
+            result = "Nothing is wrong"
         return f"{result}: the model is as it was."
 
+    def _advice(self):
+        """What was tried, and what the evidence points to."""
+        tried = [each.line() for each in self.trials if each.changes]
+        lines = ["", "Tried:", *tried] if tried else []
+        told = str(self.before.findings or "").splitlines()
+        if told:
+            lines += ["", "What the evidence points to:", *_filled(told)]
+        return lines
 
-def _told(trial):
-    kinds = ", ".join(each.kind for each in trial.changes)
-    what = f"With {kinds} it" if kinds else "The model as it was"
-    return f"{what} could not be trained: {trial.error}"
+
+def _filled(sentences, start=""):
+    return [
+        line
+        for each in sentences
+        for line in textwrap.wrap(
+            each,
+            _COLUMNS,
+            initial_indent=start,
+            subsequent_indent=start or "    ",
+        )
+    ]
+
+
+def _wrapped(line):
+    """A call with its arguments on lines of their own, if it is long."""
+    body = line.strip().removesuffix(",")
+    if len(line) <= _COLUMNS or not body.endswith(")"):
+        return line
+    indent = line[: len(line) - len(line.lstrip())]
+    target, equals, text = "", "", body
+    if "=" in body.split("(")[0]:
+        target, equals, text = body.partition(" = ")
+    try:
+        call = Call(text)
+    except (AttributeError, SyntaxError):  # `layer(...)(x)` and the like
+        return line
+    given = [*call.positional, *(f"{k}={v}" for k, v in call.named.items())]
+    inside = "".join(_wrapped(f"{indent}    {each},") + "\n" for each in given)
+    comma = "," * line.rstrip().endswith(",")
+    return f"{indent}{target}{equals}{call.name}(\n{inside}{indent}){comma}"

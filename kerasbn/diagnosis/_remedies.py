@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from kerasbn.diagnosis import _remedies_data as data
+from kerasbn.diagnosis import _remedies_instead as instead
 from kerasbn.diagnosis import _remedies_layers as layers
 from kerasbn.diagnosis import _remedies_output as output
 from kerasbn.diagnosis import _remedies_training as training
@@ -29,8 +30,14 @@ class Named(str):
 
 
 # Each edits the script and returns its sentence, "" if it changes nothing.
-# Up to "statistics" they are kinds of changes in `kerasbn.rescue` as well.
+# Up to "batch_size" they are kinds of changes in `kerasbn.rescue` as well.
 REMEDIES: dict[str, Callable[..., str]] = {
+    "finite_inputs": instead.finite_inputs,
+    "remove": instead.remove,
+    "last_step": instead.last_step,
+    "widen": instead.more_units,
+    "gated_cells": instead.gated_cells,
+    "reshape_output": instead.reshape_output,
     "output": output.output,
     "scale_targets": data.scale_targets,
     "normalize_inputs": layers.normalize_inputs,
@@ -40,6 +47,9 @@ REMEDIES: dict[str, Callable[..., str]] = {
     "clipping": training.clipping,
     "learning_rate": training.learning_rate,
     "statistics": layers.statistics,
+    "optimizer": instead.optimizer,
+    "class_weight": data.class_weight,
+    "batch_size": instead.batch_size,
     "recurrent_initializer": layers.recurrent_initializer,
     "drop_bias": layers.drop_bias,
     "move_dropout": layers.move_dropout,
@@ -60,10 +70,6 @@ REMEDIES: dict[str, Callable[..., str]] = {
     "divide_targets": data.divide_targets,
     "reshape_targets": data.reshape_targets,
     "shift_labels": data.shift_labels,
-    "fill_gaps": data.fill_gaps,
-    "leave_out": layers.leave_out,
-    "last_step": layers.last_step,
-    "class_weight": data.class_weight,
     "shuffle": data.shuffle,
     "drop_remainder": data.drop_remainder,
 }

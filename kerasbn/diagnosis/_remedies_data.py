@@ -7,13 +7,18 @@ from kerasbn.diagnosis._script import Script
 
 
 def scale_targets(
-    script: Script, mean: Any = None, deviation: Any = None
+    script: Script, mean: Any = None, deviation: Any = None, output: str = ""
 ) -> str:
-    """Options: their `mean` and `deviation`, for a layer instead of new `y`."""
+    """Options: their `mean` and `deviation`, for a layer instead of new `y`.
+
+    `output` is the name of one of several.
+    """
+    script.where = output or script.where
     if deviation is not None and script.output:
         layer = f"keras.layers.Rescaling({deviation}, offset={mean})"
         script.output.after.append(layer)
-        return "Let a last layer scale the outputs to the targets."
+        which = f"output {output!r} to its" if output else "outputs to the"
+        return f"Let a last layer scale the {which} targets."
     y = script.y
     script.first += [
         f"y_mean, y_std = {y}.mean(axis=0), {y}.std(axis=0)",
@@ -72,16 +77,6 @@ def finite_data(script: Script) -> str:
     )
 
 
-def fill_gaps(script: Script, array: str = "input") -> str:
-    """Option: `array`, "input" or "target"."""
-    name = "x" if array == "input" else script.y
-    script.first.append(f"{name} = np.nan_to_num(np.asarray({name}))")
-    return (
-        "Put 0 in the place of NaN, or leave such columns out: divide by a "
-        "deviation only where it is not 0."
-    )
-
-
 def shuffle(script: Script) -> str:
     script.first += [
         "order = np.random.default_rng(0).permutation(len(x))",
@@ -104,12 +99,14 @@ def class_weight(
     targets: str = "labels",
     per_element: bool = False,
     several: bool = False,
+    weights: Sequence[float] | None = None,
 ) -> str:
-    """Options: `targets`, `per_element` and `several`.
+    """Options: `targets`, `per_element`, `several`, `weights` of the classes.
 
     `targets` is "binary", "one_hot" or "labels"; `per_element` is for labels
     per pixel or step, where `fit` takes no `class_weight`, and `several` for
-    several labels of a row, where it takes no weights at all.
+    several labels of a row, where it takes no weights at all. Without weights
+    the script computes them.
     """
     if several:
         loss = (
@@ -121,6 +118,10 @@ def class_weight(
         return "Weight the rare labels in the loss."
     one_hot = targets == "one_hot"
     labels = "y.argmax(axis=-1)" if one_hot else "y.astype(int)"
+    if weights is not None and not per_element:
+        by_class = {i: float(f"{e:.3g}") for i, e in enumerate(weights)}
+        script.fit["class_weight"] = repr(by_class)
+        return "Weight the classes by their rarity."
     script.before_fit += [
         f"labels = {labels}",
         "counts = np.maximum(np.bincount(labels.ravel()), 1)",

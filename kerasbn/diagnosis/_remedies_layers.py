@@ -120,26 +120,6 @@ def statistics(script: Script) -> str:
     )
 
 
-def leave_out(script: Script, layer: str = "") -> str:
-    """Option: `layer`, its path."""
-    block = script.block(layer) or next(iter(script.hidden()), None)
-    if block:
-        block.call = None
-    return f"Leave {layer!r} out." if layer else "Leave the layer out."
-
-
-def last_step(script: Script) -> str:
-    """Let the last recurrent layer return one output of a sequence."""
-    recurrent = [e for e in script.blocks if e.layer.get("recurrent")]
-    if recurrent:
-        recurrent[-1].edit(return_sequences=None)
-    else:
-        end = script.output_kernel
-        if end:
-            end.before.append("keras.layers.GlobalAveragePooling1D()")
-    return "Give one output for each sequence, as the targets have one."
-
-
 def drop_bias(script: Script, layer: str = "") -> str:
     """Option: `layer`, its path."""
     block = script.block(layer) or next(iter(script.hidden()), None)

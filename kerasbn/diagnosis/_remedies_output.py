@@ -14,12 +14,17 @@ _BIASES = {
     "labels": "np.log(np.bincount(y.astype(int).ravel()) / y.size + 1e-6)",
 }
 
+_ARGUMENTS = ("apply_class_balancing", "alpha", "gamma", "from_logits")
+
 
 def code(value: Any) -> str:
     """A number, a string, a function or a loss as a script writes it."""
     if hasattr(value, "get_config"):
-        logits = value.get_config().get("from_logits")
-        arguments = "from_logits=True" if logits else ""
+        config = value.get_config()
+        named = {name: config.get(name) for name in _ARGUMENTS}
+        arguments = ", ".join(
+            f"{name}={each}" for name, each in named.items() if each
+        )
         return f"keras.losses.{type(value).__name__}({arguments})"
     value = getattr(value, "__name__", value)
     if isinstance(value, float):

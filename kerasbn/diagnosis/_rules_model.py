@@ -22,8 +22,9 @@ def poisoned_data(symptoms: Symptoms) -> Iterator[Finding]:
         # Those that a monitor has seen are in the order of training.
         which = f", the first of them row {rows[0]}" if symptoms.fresh else ""
         remedy = Named("keep_rows", rows=rows) if symptoms.fresh else ""
-        if numbers["not_finite"] > symptoms.run.data["rows"] / 2:
-            remedy = Named("fill_gaps", array=where[:-1])
+        many = numbers["not_finite"] > symptoms.run.data["rows"] / 2
+        if many and where == "inputs":
+            remedy = "finite_inputs"
         yield Finding(
             problem="non_finite",
             where=where,
@@ -78,7 +79,7 @@ def no_gradient(symptoms: Symptoms) -> Iterator[Finding]:
             yield here._replace(
                 where=layer["path"],
                 step=0,
-                remedies=(Named("leave_out", layer=layer["path"]),),
+                remedies=(Named("remove", layers=[layer["path"]]),),
                 evidence="This normalization takes the mean and the deviation "
                 "of a single number, so its output is the same for every row, "
                 "and no gradient passes it.",

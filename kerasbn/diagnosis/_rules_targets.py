@@ -27,7 +27,7 @@ def target_shape(symptoms: Symptoms) -> Iterator[Finding]:
             severity="fatal",
             evidence="",
             confidence="certain",
-            remedies=_reshaping(targets["shape"], seen["shape"]),
+            remedies=_reshaping(symptoms, targets["shape"], seen["shape"]),
         )
         losses = symptoms.seen_losses
         given = losses.get("copied", np.nan)
@@ -62,14 +62,15 @@ def target_shape(symptoms: Symptoms) -> Iterator[Finding]:
             )
 
 
-def _reshaping(targets, outputs):
+def _reshaping(symptoms, targets, outputs):
     """What gives targets and outputs of a row one shape."""
     if np.prod(targets) == np.prod(outputs):
         return (Named("reshape_targets", shape=outputs),)
     if outputs[-1:] == [1] and np.prod(targets) > 1 == np.prod(outputs):
         return (Named("output", units=targets[-1]),)
-    if np.prod(targets) == 1 and len(outputs) == 2:
-        return (Named("last_step"),)
+    recurrent = [e["path"] for e in symptoms.layers if e["recurrent"]]
+    if np.prod(targets) == 1 and len(outputs) == 2 and recurrent:
+        return (Named("last_step", layers=recurrent[-1:]),)
     return ()
 
 

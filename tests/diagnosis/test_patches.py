@@ -159,9 +159,6 @@ _CASES = {
     "divide_targets": (_DENSE, "numbers", {}),
     "reshape_targets": (_DENSE, "numbers", {}),
     "shift_labels": (_DENSE, "numbers", {"first": 1}),
-    "fill_gaps": (_DENSE, "numbers", {}),
-    "leave_out": (_DENSE, "numbers", {"layer": "wide"}),
-    "last_step": (_STEPS, "words", {}),
     "class_weight": (_DENSE, "numbers", {}),
     "class_weight of several": (_DENSE, "numbers", {"several": True}),
     "class_weight of pixels": (
@@ -170,6 +167,18 @@ _CASES = {
     ),
     "shuffle": (_DENSE, "numbers", {}),
     "drop_remainder": (_DENSE, "numbers", {}),
+    "optimizer": (_DENSE, "numbers", {"learning_rate": 0.01}),
+    "batch_size": (_DENSE, "numbers", {"value": 16}),
+    "remove": (_IMAGES, "images", {"layers": ["dropout"]}),
+    "widen": (_DENSE, "numbers", {"layers": ["wide"], "units": 16}),
+    "gated_cells": (
+        [_WORDS[0], 'layers.SimpleRNN(5, activation="relu")', _WORDS[2]],
+        "words",
+        {},
+    ),
+    "last_step": (_STEPS, "words", {}),
+    "reshape_output": (_DENSE, "numbers", {"shape": (1,)}),
+    "finite_inputs": (_DENSE, "numbers", {}),
 }
 
 

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 import kerasbn
-from kerasbn._rescue.changes import Change, apply
+from kerasbn._rescue.changes import Change, apply, fit_arguments
 
 layers = keras.layers
 stock = layers.BatchNormalization
@@ -909,3 +909,168 @@ def test_texts_carry_the_numbers():
     change = Change("output", {"activation": None, "units": 2, "loss": logits})
     assert "keras.layers.Dense(2)" in change.patch
     assert "keras.losses.BinaryCrossentropy(from_logits=True)" in change.patch
+
+
+def test_another_optimizer_takes_its_own_arguments():
+    model = _compiled(_dense(), keras.optimizers.SGD(0.5, momentum=0.9))
+    options = {"class_name": "Adam", "learning_rate": 0.01, "clipnorm": 1.0}
+    changed = apply(model, [Change("optimizer", options)])
+    assert type(changed.optimizer) is keras.optimizers.Adam
+    assert changed.optimizer.clipnorm == 1.0
+    assert float(changed.optimizer.learning_rate) == pytest.approx(0.01)
+    assert str(Change("optimizer", options)) == (
+        "Use keras.optimizers.Adam(learning_rate=0.01, clipnorm=1.0)."
+    )
+
+
+def test_layers_and_activations_are_left_out():
+    model = keras.Sequential(
+        [
+            keras.Input((4,)),
+            layers.Dropout(0.95, name="most"),
+            layers.Dense(3, "relu", name="logits"),
+            layers.Softmax(),
+        ]
+    )
+    change = Change("remove", {"layers": ["most", "logits"]})
+    changed = apply(_compiled(model), [change])
+    assert [type(e) for e in changed.layers] == [layers.Dense, layers.Softmax]
+    assert changed.layers[0].activation is keras.activations.linear
+
+
+def test_a_sequence_ends_with_its_last_step():
+    model = keras.Sequential(
+        [
+            keras.Input((6, 2)),
+            layers.GRU(4, return_sequences=True, name="gru"),
+            layers.Dense(1),
+        ]
+    )
+    changed = apply(
+        _compiled(model, loss="mse"), [Change("last_step", {"layers": ["gru"]})]
+    )
+    assert changed.output_shape == (None, 1)
+    _assert_equal_weights(changed.get_weights(), model.get_weights())
+
+
+def test_narrow_layers_are_widened():
+    model = keras.Sequential(
+        [
+            keras.Input((4,)),
+            layers.Dense(1, "relu", name="narrow"),
+            layers.Dense(3, "softmax"),
+        ]
+    )
+    change = Change("widen", {"layers": ["narrow"], "units": 16})
+    changed = apply(_compiled(model), [change])
+    assert [each.units for each in changed.layers] == [16, 3]
+    assert str(change) == "Give 'narrow' 16 units."
+
+
+def test_simple_cells_become_gated():
+    model = keras.Sequential(
+        [
+            keras.Input((6, 2)),
+            layers.Bidirectional(layers.SimpleRNN(4, return_sequences=True)),
+            layers.SimpleRNN(5, "relu"),
+            layers.Dense(3),
+        ]
+    )
+    changed = apply(_compiled(model), [Change("gated_cells")])
+    both, last, _ = changed.layers
+    assert type(both.forward_layer) is type(last) is layers.GRU
+    assert changed.layers[0].output.shape == (None, 6, 8)
+    assert last.activation is keras.activations.tanh
+
+
+def test_outputs_take_the_shape_of_the_targets():
+    inputs = keras.Input((3,))
+    flat = layers.Reshape(())(layers.Dense(1)(inputs))
+    model = _compiled(keras.Model(inputs, flat), loss="mse")
+    changed = apply(model, [Change("reshape_output", {"shape": [1]})])
+    assert changed.output_shape == (None, 1)
+
+
+def test_what_is_not_finite_becomes_zero(tmp_path):
+    model = _compiled(_dense())
+    changed = apply(
+        model, [Change("finite_inputs"), Change("normalize_inputs")]
+    )
+    x = np.ones((3, 5))
+    x[0], x[1, 2] = np.nan, np.inf
+    zeros = np.where(np.isfinite(x), x, 0.0)
+    np.testing.assert_array_equal(
+        _outputs(changed, x), _outputs(changed, zeros)
+    )
+    changed.save(tmp_path / "changed.keras")
+    loaded = keras.models.load_model(tmp_path / "changed.keras", compile=False)
+    np.testing.assert_allclose(_outputs(loaded, x), _outputs(changed, x))
+
+
+def test_a_dead_bias_does_not_shift_what_is_normalized():
+    dead = keras.initializers.Constant(-12.0)
+    model = keras.Sequential(
+        [
+            keras.Input((4,)),
+            layers.Dense(6, "relu", bias_initializer=dead),
+            layers.Dense(6, "relu", bias_initializer="ones"),
+            layers.Dense(3),
+        ]
+    )
+    changed = apply(_compiled(model), [Change("normalize_hidden")])
+    betas = [each.beta.numpy().tolist() for each in _of_kind(changed, ours)]
+    assert betas == [[0.0] * 6, [1.0] * 6]
+    changed = apply(changed, [Change("initializer")])
+    betas = [each.beta.numpy().tolist() for each in _of_kind(changed, ours)]
+    assert betas == [[0.0] * 6, [0.0] * 6]
+
+
+def test_one_of_several_outputs_is_scaled():
+    inputs = keras.Input((4,))
+    outputs = [
+        layers.Dense(3, activation="softmax", name="kind")(inputs),
+        layers.Dense(1, name="price")(inputs),
+    ]
+    model = keras.Model(inputs, outputs)
+    losses = {"kind": "sparse_categorical_crossentropy", "price": "mse"}
+    model.compile("adam", losses, run_eagerly=True)
+    options = {"mean": 100.0, "deviation": 10.0, "output": "price"}
+    changed = apply(model, [Change("scale_targets", options)])
+    x = np.ones((2, 4))
+    kind, price = model(x)
+    new_kind, new_price = changed(x)
+    np.testing.assert_array_equal(new_kind, kind)
+    np.testing.assert_allclose(new_price, 100.0 + 10.0 * price, rtol=1e-6)
+    # Each output counts as before: the error of the price is in deviations.
+    y = {"kind": np.zeros(2), "price": 100.0 + np.zeros(2)}
+    loss = -np.log(kind.numpy()[:, 0]) + np.square(price.numpy()[:, 0])
+    assert changed.evaluate(x, y, verbose=0, return_dict=True)[
+        "loss"
+    ] == pytest.approx(loss.mean())
+
+
+def test_class_weights_become_arguments_of_fit():
+    options = {"targets": "labels", "weights": [0.5, 8.0], "per_element": False}
+    change = Change("class_weight", options)
+    assert fit_arguments([change], np.array([0, 1])) == {
+        "class_weight": {0: 0.5, 1: 8.0}
+    }
+    change = Change("class_weight", {**options, "per_element": True})
+    found = fit_arguments([change], np.array([[0, 1], [1, 1]]))
+    assert found["sample_weight"].tolist() == [[0.5, 8.0], [8.0, 8.0]]
+
+
+def test_an_output_has_one_activation():
+    model = keras.Sequential(
+        [
+            keras.Input((4,)),
+            layers.Dense(1, "sigmoid"),
+            layers.ReLU(),
+            layers.Activation("linear"),
+        ]
+    )
+    change = Change("output", {"activation": "sigmoid"})
+    changed = apply(_compiled(model, loss="binary_crossentropy"), [change])
+    dense, activation = changed.layers
+    assert dense.activation is keras.activations.linear
+    assert activation.activation is keras.activations.sigmoid
