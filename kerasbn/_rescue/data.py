@@ -50,8 +50,15 @@ def rows_of(x: Any, y: Any, weight: Any, batch_size: int) -> tuple[Rows, int]:
             lambda *each: None if each[0] is None else np.concatenate(each),
             *map(tuple, read),
         )
-        return Rows(*joined), read[0].size
-    return _arrays((x, y, weight)), batch_size
+        rows, batch_size = Rows(*joined), read[0].size
+    else:
+        rows = _arrays((x, y, weight))
+    if rows.y is None:
+        raise ValueError(
+            "`y` must be given with arrays, or be part of the batches. "
+            "Received: y=None. Pass the targets."
+        )
+    return rows, batch_size
 
 
 def _is_array(x):

@@ -156,19 +156,28 @@ def _filled(sentences, start=""):
 
 
 def _wrapped(line):
-    """A call with its arguments on lines of their own, if it is long."""
-    body = line.strip().removesuffix(",")
-    if len(line) <= _COLUMNS or not body.endswith(")"):
+    """Code of at most so many columns, where it can be broken."""
+    if len(line) <= _COLUMNS:
         return line
+    body = line.strip().removesuffix(",")
+    comma = "," * line.rstrip().endswith(",")
     indent = line[: len(line) - len(line.lstrip())]
+    if '"' not in body:  # numbers
+        return textwrap.fill(
+            body + comma,
+            _COLUMNS,
+            initial_indent=indent,
+            subsequent_indent=f"{indent}    ",
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
     target, equals, text = "", "", body
     if "=" in body.split("(")[0]:
         target, equals, text = body.partition(" = ")
     try:
         call = Call(text)
-    except (AttributeError, SyntaxError):  # `layer(...)(x)` and the like
+    except (AttributeError, SyntaxError):  # no call, or a part of one
         return line
     given = [*call.positional, *(f"{k}={v}" for k, v in call.named.items())]
     inside = "".join(_wrapped(f"{indent}    {each},") + "\n" for each in given)
-    comma = "," * line.rstrip().endswith(",")
     return f"{indent}{target}{equals}{call.name}(\n{inside}{indent}){comma}"

@@ -133,7 +133,7 @@ def _score(predicted, y, kind, weight):
         return Score(name, math.nan, -math.inf)
     units = predicted.shape[-1] if predicted.ndim > 1 else 1
     if not classes or y.size not in (predicted.size, predicted.size // units):
-        return _of_numbers(predicted, y, weight)
+        return _of_numbers(predicted, y, weight, str(head.loss))
     shares = predicted.reshape(-1, units)
     y = y.reshape(len(shares), -1)
     weights = np.ones(len(shares))
@@ -183,11 +183,12 @@ def _of_classes(shares, labels, weights):
     return Score(name, accuracy, float(gain + _skill(sure)) / 2)
 
 
-def _of_numbers(predicted, y, weight):
+def _of_numbers(predicted, y, weight, loss):
     predicted, y = (each.reshape(len(each), -1) for each in (predicted, y))
-    if predicted.shape != y.shape and 1 not in (
-        predicted.shape[1],
-        y.shape[1],
+    if predicted.shape != y.shape and (
+        # The user's own may take other outputs, as mean and deviation.
+        not hasattr(keras.losses, loss)
+        or 1 not in (predicted.shape[1], y.shape[1])
     ):
         return None
     weights = np.ones(len(y))

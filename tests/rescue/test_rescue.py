@@ -159,9 +159,15 @@ def test_code_builds_and_compiles_the_model(make):
     )
     model = apply(model, _CHANGES)
     trial = Trial([], 1.0, 1.0, 0.0)
-    result = Rescue(model, _CHANGES, trial, trial, [])
+    weights = {"class_weight": {each: 0.125 for each in range(20)}}
+    result = Rescue(model, _CHANGES, trial, trial, [], fit=weights)
+    text, fit = str(result).split("model.fit(")
+    assert max(map(len, str(result).splitlines())) <= 100
+    assert (
+        eval(fit.partition("class_weight=")[2].rstrip("),\n"))
+        == (weights["class_weight"])
+    )
     made: dict = {}
-    text = str(result)
     exec(text[text.index("import keras") :], made)
     again = made["model"]
     assert [_config(e) for e in again.layers] == [
@@ -412,3 +418,15 @@ def test_result_can_be_pickled_and_fits_the_page():
     assert again.changes == result.changes
     assert str(again) == str(result)
     assert max(map(len, str(result).splitlines())) <= 100
+
+
+def test_outputs_of_an_own_loss_are_scored_by_it():
+    def likelihood(y, predicted):
+        return keras.ops.mean(keras.ops.square(y - predicted[:, :1]), axis=-1)
+
+    model = keras.Sequential(
+        [keras.Input((1,)), keras.layers.Dense(2, kernel_initializer="zeros")]
+    )
+    model.compile("sgd", likelihood, run_eagerly=True)
+    y = np.array([[1.0], [3.0]])
+    assert _score(model, y, y) == ("loss", pytest.approx(5.0))
