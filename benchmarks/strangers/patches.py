@@ -91,8 +91,10 @@ def _stored(text):
 
 
 def _loaded(lines):
-    tree = ast.parse("\n".join(lines))
-    return {node.id for node in ast.walk(tree) if _loads(node)}
+    parts = [ast.parse(each).body[0] for each in lines]
+    parts = [e for e in parts if not isinstance(e, ast.FunctionDef)]
+    nodes = (node for each in parts for node in ast.walk(each))
+    return {node.id for node in nodes if _loads(node)}
 
 
 def _needs(line, others):
