@@ -38,14 +38,12 @@ class Symptoms:
         self.layers: list[dict[str, Any]] = run.model.get("layers", [])
         heads = run.model.get("outputs") or []
         none = [None] * len(heads)
-        self.heads: list[tuple[dict[str, Any], Any, Any]] = [
-            *zip(
-                heads,
-                run.data.get("targets") or none,
-                run.data.get("outputs") or none,
-                strict=False,
-            )
-        ]
+        targets, seen = (
+            run.data.get(each) or none for each in ("targets", "outputs")
+        )
+        self.heads: list[tuple[dict[str, Any], Any, Any]] = list(
+            zip(heads, targets, seen, strict=False)
+        )
         self.inputs = [each for each in run.data.get("inputs", []) if each]
         self.seen_losses: dict[str, float] = run.data.get("losses", {})
         self.last_step = int(run.steps[-1]) if len(run.steps) else 0
@@ -127,7 +125,7 @@ class Symptoms:
             return math.inf
         if self.constant_loss is None:
             return 0.0 if self.has_fallen else 1.0
-        floor = self.seen_losses.get("floor", math.nan)
+        floor = self.seen_losses.get("floor", 0.0)
         floor = floor if math.isfinite(floor) else 0.0
         left = self.recent_loss - self.penalty - floor
         left /= max(self.constant_loss - floor, 1e-12)
@@ -145,9 +143,8 @@ class Symptoms:
         start, late = float(self.losses[0]), self.losses[-self.recent :]
         if not math.isfinite(start) or not np.isfinite(late).all():
             return False
-        fallen = start - float(np.median(late))
-        noise = 2.0 * float(np.std(late))
-        return fallen > max(noise, LIMITS.fallen * abs(start))
+        least = max(2.0 * float(np.std(late)), LIMITS.fallen * abs(start))
+        return start - float(np.median(late)) > least
 
     @property
     def suffers(self) -> bool:
@@ -157,8 +154,8 @@ class Symptoms:
     @property
     def lags(self) -> bool:
         """Whether it suffers, and is not just beginning to learn."""
-        late = self.progress >= LIMITS.beginning
-        return self.suffers and (self.stuck or late)
+        begins = self.progress < LIMITS.beginning and not self.stuck
+        return self.suffers and not begins
 
     @property
     def learns(self) -> bool:
@@ -168,9 +165,8 @@ class Symptoms:
     @property
     def stuck(self) -> bool:
         """Whether nothing was learnt so far, and nothing is about to be."""
-        return (
-            self.judged and self.loss_left > LIMITS.stuck and not self.falling
-        )
+        left = self.loss_left > LIMITS.stuck
+        return self.judged and left and not self.falling
 
     @property
     def declines(self) -> bool:
@@ -241,9 +237,8 @@ class Symptoms:
         """Kernels whose gradient is negligible against the largest."""
         rms = self.median("gradient_rms")
         least = LIMITS.starved * np.max(rms, initial=0.0)
-        return [
-            self.run.paths[i] for i in self.passed_kernels if rms[i] < least
-        ]
+        few = [i for i in self.passed_kernels if rms[i] < least]
+        return [self.run.paths[i] for i in few]
 
     @functools.cached_property
     def gains(self) -> float:
@@ -269,9 +264,8 @@ class Symptoms:
             return {}
         for step, numbers in reversed(self.run.layers):
             if lost is None or step < lost.step:
-                return {
-                    k: v for k, v in numbers.get(measure, {}).items() if v == v
-                }
+                seen = numbers.get(measure, {})
+                return {k: v for k, v in seen.items() if v == v}
         return {}
 
     def since(self, measure: str, layer: str, limit: float) -> int:
@@ -295,9 +289,8 @@ class Symptoms:
     def guess(self) -> str:
         if self.constant_loss is None:
             return ""
-        return (
-            f" (a constant guess has {self.constant_loss + self.penalty:.3g})"
-        )
+        loss = self.constant_loss + self.penalty
+        return f" (a constant guess has {loss:.3g})"
 
 
 def beyond(values: dict[str, float], limit: float) -> list[str]:
