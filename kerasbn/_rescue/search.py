@@ -153,7 +153,7 @@ class _Search:
         if self._certain and trials.affordable():
             start = trials.run(self._certain, watched=True)
             if start.skill < before.skill:
-                self._certain, start = [], before
+                start = before  # another fault may hide what it is good for
         best = start
         if _is_fine(start):
             return before, start
