@@ -23,15 +23,7 @@ import keras
 import numpy as np
 
 import kerasbn
-from benchmarks.strangers import (
-    broken_data,
-    broken_labels,
-    broken_nets,
-    broken_numbers,
-    broken_rates,
-    broken_several,
-    broken_targets,
-)
+from benchmarks.strangers.__main__ import MODULES
 from benchmarks.strangers._program import programs_of
 from kerasbn._monitor import first_look
 from kerasbn._rescue import changes
@@ -39,15 +31,7 @@ from kerasbn._rescue.changes import Change
 from kerasbn.diagnosis import _rules_output
 from kerasbn.diagnosis._symptoms import Symptoms
 
-MODULES = [
-    broken_targets,
-    broken_labels,
-    broken_data,
-    broken_numbers,
-    broken_nets,
-    broken_rates,
-    broken_several,
-]
+BROKEN = [each for each in MODULES if ".broken_" in each.__name__]
 RANDOM = [
     Change("initializer"),
     Change("normalize_hidden"),
@@ -188,7 +172,7 @@ def main():
     warnings.simplefilter("ignore")
     programs = [
         each
-        for each in programs_of(*MODULES)
+        for each in programs_of(*BROKEN)
         if each.name in given.names or not given.names
     ]
     programs = [each for each in programs if can_be_copied(each)]

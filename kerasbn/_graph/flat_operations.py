@@ -10,8 +10,7 @@ import keras
 
 from kerasbn._graph import keras_internals
 
-_STEPS = {"sign", "round", "floor", "ceil", "trunc", "rint"}
-_NAMES = _STEPS | {"stop_gradient"}
+_NAMES = {"sign", "round", "floor", "ceil", "trunc", "rint", "stop_gradient"}
 
 
 def written(model: Any) -> list[tuple[str, str]]:
